@@ -1,0 +1,3 @@
+module github.com/antares-actor/antares-actor
+
+go 1.26

@@ -1,0 +1,82 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+)
+
+// Errors that drivers wrap. Everything else is trouble on the way, which a later try may not meet.
+var (
+	ErrNotFound    = errors.New("not found at the origin")
+	ErrUnknownRev  = errors.New("unknown revision")
+	ErrUnavailable = errors.New("origin unavailable") // refused, reset, timed out, 5xx, 429
+	ErrBadAnswer   = errors.New("origin gave a bad answer")
+	ErrMismatch    = errors.New("content does not match its id")
+)
+
+// Origin is a read-only source of one repository's objects. Its methods may be called concurrently; each honours its
+// context. Close releases processes and connections; no method may be called after it.
+type Origin interface {
+	// Pin resolves a revision (a commit id, a tag or branch name; "" is the head) to one commit. Unknown names give
+	// ErrUnknownRev.
+	Pin(ctx context.Context, rev string) (Commit, error)
+
+	// Tree returns the payload of the tree object that ref names, such that object.Sum(object.Tree, payload) == ref.ID,
+	// unless the result says Derived.
+	Tree(ctx context.Context, ref TreeRef) (Tree, error)
+
+	// Blob opens a blob's bytes. They are not verified yet: the caller hashes what it reads.
+	Blob(ctx context.Context, id object.ID) (Blob, error)
+
+	// String names the origin as a user would write it: "git:/srv/repo", "http://host:8000".
+	String() string
+
+	// Counts returns how many requests were made and bytes received since the origin was opened.
+	Counts() Counts
+
+	Close() error
+}
+
+// Sizer is implemented by origins that can tell a blob's size in bytes for much less than its content costs.
+type Sizer interface {
+	Size(ctx context.Context, id object.ID) (int64, error)
+}
+
+// Commit is what a mount is pinned to.
+type Commit struct {
+	ID   object.ID
+	Tree object.ID // the root tree
+	Time time.Time // the committer's time; every file below has it as its mtime
+	Root []byte    // the root tree's payload where Pin had to fetch it anyway, else nil
+}
+
+// TreeRef names a directory at a commit. ID alone would do for git; Mega's API is asked by path.
+type TreeRef struct {
+	Commit object.ID
+	Path   string // slash separated from the repository's root, no leading slash; "" is the root
+	ID     object.ID
+}
+
+// Tree is a directory's listing.
+type Tree struct {
+	Payload []byte
+	// Derived says that the payload does not hash to the id that was asked for, because the origin could only give names
+	// and ids, not modes: permission bits are a guess from content. Never cached.
+	Derived bool
+}
+
+// Blob is an open blob. Size is in bytes, -1 where the origin did not say.
+type Blob struct {
+	io.ReadCloser
+	Size int64
+}
+
+// Counts is an origin's traffic since it was opened.
+type Counts struct {
+	Requests uint64
+	Bytes    uint64
+}
