@@ -1,0 +1,169 @@
+package upper
+
+import (
+	"errors"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Birth describes a file to be made.
+type Birth struct {
+	Mode     uint32 // type and permission bits, the caller's umask applied
+	Rdev     uint64 // of a device
+	Target   string // of a symbolic link
+	UID, GID uint32 // the caller's
+}
+
+// Create makes dir/name and opens it. covered says that it replaced a whiteout: the name is known below, and a directory
+// made there was marked opaque. EEXIST means that upper has the name.
+func (s *Store) Create(dir *File, name string, b Birth) (f *File, covered bool, err error) {
+	parent, err := dir.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	if parent.Mode&unix.S_ISGID != 0 { // the group is the directory's, and directories pass the bit on
+		b.GID = parent.Gid
+		if b.Mode&unix.S_IFMT == unix.S_IFDIR {
+			b.Mode |= unix.S_ISGID
+		}
+	}
+	f, err = s.make(dir, name, b)
+	if !errors.Is(err, unix.EEXIST) || !s.whiteoutAt(dir, name) {
+		return f, false, err
+	}
+	f, err = s.replaceWhiteout(dir, name, b)
+	return f, true, err
+}
+
+// make creates a file as b says, undoing it if it cannot be completed.
+func (s *Store) make(dir *File, name string, b Birth) (_ *File, err error) {
+	typ := b.Mode & unix.S_IFMT
+	fd := -1
+	switch typ {
+	case unix.S_IFREG:
+		fd, err = unix.Openat(dir.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|openFlags, b.Mode&0o7777)
+	case unix.S_IFDIR:
+		err = unix.Mkdirat(dir.fd, name, b.Mode&0o7777)
+	case unix.S_IFLNK:
+		err = unix.Symlinkat(b.Target, dir.fd, name)
+	default:
+		err = unix.Mknodat(dir.fd, name, b.Mode, int(b.Rdev))
+	}
+	if err != nil {
+		return nil, wrap("create "+name, err)
+	}
+	undo := func() { _ = unix.Unlinkat(dir.fd, name, removeFlag(typ)) }
+	var f *File
+	if fd >= 0 {
+		f, err = s.wrapFd(fd, false)
+	} else {
+		f, err = s.OpenChild(dir, name, typ)
+	}
+	if err != nil {
+		undo()
+		return nil, err
+	}
+	if err := s.adopt(f, b); err != nil {
+		f.Release()
+		undo()
+		return nil, err
+	}
+	return f, nil
+}
+
+// adopt gives a new file to its owner and sets the bits that creation lost to our umask, to the change of owner, or to
+// the file system below (set-gid). Born is brought up to date.
+func (s *Store) adopt(f *File, b Birth) error {
+	changed := false
+	if f.st.Uid != b.UID || f.st.Gid != b.GID {
+		if err := f.Chown(int(b.UID), int(b.GID)); err != nil {
+			if !errors.Is(err, unix.EPERM) || s.uid == 0 {
+				return err
+			} // not root: files can only be ours
+		}
+		changed = true
+	}
+	if b.Mode&unix.S_IFMT != unix.S_IFLNK && (f.st.Mode != b.Mode || changed && b.Mode&0o6000 != 0) {
+		if err := f.Chmod(b.Mode); err != nil {
+			return err
+		}
+		changed = true
+	}
+	if !changed {
+		return nil
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	f.st = st
+	return nil
+}
+
+// replaceWhiteout builds the file in the work directory and puts it in the whiteout's place in one step, so that what is
+// below never shows.
+func (s *Store) replaceWhiteout(dir *File, name string, b Birth) (_ *File, err error) {
+	tmp := s.tmpName()
+	f, err := s.make(s.tmp, tmp, b)
+	if err != nil {
+		return nil, err
+	}
+	isDir := b.Mode&unix.S_IFMT == unix.S_IFDIR
+	if isDir {
+		err = s.MarkOpaque(f)
+	}
+	if err == nil {
+		err = wrap("replace whiteout "+name, unix.Renameat2(s.tmp.fd, tmp, dir.fd, name, unix.RENAME_EXCHANGE))
+	}
+	if err != nil {
+		f.Release()
+		_ = unix.Unlinkat(s.tmp.fd, tmp, removeFlag(b.Mode))
+		return nil, err
+	}
+	_ = unix.Unlinkat(s.tmp.fd, tmp, 0) // the whiteout
+	return f, nil
+}
+
+// Link gives f, which stands at from/old (or is an orphan, with a nil from), the further name dir/name. covered is as for
+// Create.
+func (s *Store) Link(f *File, dir *File, name string) (covered bool, err error) {
+	// AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH; following /proc's link to the open file does not.
+	link := func(d *File, n string) error {
+		return unix.Linkat(unix.AT_FDCWD, f.proc(), d.fd, n, unix.AT_SYMLINK_FOLLOW)
+	}
+	err = link(dir, name)
+	if !errors.Is(err, unix.EEXIST) || !s.whiteoutAt(dir, name) {
+		return false, wrap("link "+name, err)
+	}
+	tmp := s.tmpName()
+	if err := link(s.tmp, tmp); err != nil {
+		return true, wrap("link "+name, err)
+	}
+	if err := unix.Renameat2(s.tmp.fd, tmp, dir.fd, name, unix.RENAME_EXCHANGE); err != nil {
+		_ = unix.Unlinkat(s.tmp.fd, tmp, 0)
+		return true, wrap("link "+name, err)
+	}
+	_ = unix.Unlinkat(s.tmp.fd, tmp, 0)
+	return true, nil
+}
+
+// Whiteout hides a name that only lower layers have.
+func (s *Store) Whiteout(dir *File, name string) error {
+	return wrap("whiteout "+name, unix.Mknodat(dir.fd, name, unix.S_IFCHR, 0))
+}
+
+func (s *Store) whiteoutAt(dir *File, name string) bool {
+	st, err := s.StatChild(dir, name)
+	return err == nil && isWhiteout(&st)
+}
+
+// tmpName returns a name that nothing else in work/tmp has.
+func (s *Store) tmpName() string { return strconv.FormatUint(s.serial.Add(1), 16) }
+
+func removeFlag(mode uint32) int {
+	if mode&unix.S_IFMT == unix.S_IFDIR {
+		return unix.AT_REMOVEDIR
+	}
+	return 0
+}

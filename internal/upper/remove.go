@@ -1,0 +1,86 @@
+package upper
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// Orphan takes the name dir/name away from the file with this node number, keeping the file itself in the work directory:
+// somebody may have it open, and no file handle tells us. With whiteout, a whiteout takes the name's place in the same
+// step.
+func (s *Store) Orphan(dir *File, name string, ino uint64, whiteout bool) error {
+	return wrap("unlink "+name, unix.Renameat2(dir.fd, name, s.orphans.fd, orphanName(ino), whiteoutFlag(whiteout)))
+}
+
+// Unlink removes one of several names of a file that can be reached without it.
+func (s *Store) Unlink(dir *File, name string, whiteout bool) error {
+	if !whiteout {
+		return wrap("unlink "+name, unix.Unlinkat(dir.fd, name, 0))
+	}
+	tmp := s.tmpName()
+	if err := unix.Renameat2(dir.fd, name, s.tmp.fd, tmp, unix.RENAME_WHITEOUT); err != nil {
+		return wrap("unlink "+name, err)
+	}
+	return wrap("unlink "+name, unix.Unlinkat(s.tmp.fd, tmp, 0))
+}
+
+// Keep adds a link to f, which stands at dir/name, in the work directory, before a rename replaces that name.
+func (s *Store) Keep(dir *File, name string, ino uint64) error {
+	return wrap("keep "+name, unix.Linkat(dir.fd, name, s.orphans.fd, orphanName(ino), 0))
+}
+
+// Reap removes an orphan that nobody holds any more; a directory with all that is in it (whiteouts). Missing is fine.
+func (s *Store) Reap(ino uint64, typ uint32) error {
+	err := s.removeAll(s.orphans, orphanName(ino), typ)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// Move is a rename within upper.
+type Move struct {
+	From, To         *File // directories
+	OldName, NewName string
+	Whiteout         bool // the old name is known below: leave a whiteout
+	Dir              bool // what moves is a directory
+	Replaced         uint64
+	ReplacedDir      bool // the new name holds an empty directory with node number Replaced: it becomes an orphan
+}
+
+// Rename moves a name. What stands at the new name is replaced in the same step: a file (see Keep), a whiteout, or the
+// directory that the Move names.
+func (s *Store) Rename(m Move) error {
+	if !m.Dir {
+		return wrap("rename "+m.OldName, unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, whiteoutFlag(m.Whiteout)))
+	}
+	covered := s.whiteoutAt(m.To, m.NewName)
+	if !covered && !m.ReplacedDir {
+		return wrap("rename "+m.OldName, unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, whiteoutFlag(m.Whiteout)))
+	}
+	// rename(2) puts a directory over nothing but an empty directory, and an empty merged one holds whiteouts: exchange the
+	// two, then deal with what came to the old place.
+	if err := unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, unix.RENAME_EXCHANGE); err != nil {
+		return wrap("rename "+m.OldName, err)
+	}
+	if m.ReplacedDir {
+		return s.Orphan(m.From, m.OldName, m.Replaced, m.Whiteout)
+	}
+	if m.Whiteout {
+		return nil // the new name's whiteout now serves the old one
+	}
+	return wrap("rename "+m.OldName, unix.Unlinkat(m.From.fd, m.OldName, 0))
+}
+
+// Exchange swaps two names.
+func (s *Store) Exchange(a *File, aName string, b *File, bName string) error {
+	return wrap("exchange "+aName, unix.Renameat2(a.fd, aName, b.fd, bName, unix.RENAME_EXCHANGE))
+}
+
+func whiteoutFlag(whiteout bool) uint {
+	if whiteout {
+		return unix.RENAME_WHITEOUT
+	}
+	return 0
+}

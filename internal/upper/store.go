@@ -1,0 +1,188 @@
+package upper
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrUnusable reports directories that cannot serve as upper and work; its text names the directory and the remedy.
+var ErrUnusable = errors.New("upper directory unusable")
+
+// ErrInUse reports an upper whose work directory another mount has locked.
+var ErrInUse = errors.New("upper directory in use")
+
+// Config says where the store is.
+type Config struct {
+	Upper string // made if it is missing
+	Work  string // on the same file system, not inside Upper; made if it is missing
+	Log   *slog.Logger
+}
+
+// Store is an open upper directory with its work directory.
+type Store struct {
+	log     *slog.Logger
+	root    *File
+	tmp     *File
+	orphans *File
+	lock    int
+	prefix  string // immutable: trustedPrefix or userPrefix
+	serial  atomic.Uint64
+	open    atomic.Int64 // descriptors held by Files
+	uid     uint32       // immutable: what new files belong to before they are given to their owner
+	gid     uint32
+}
+
+// Open makes the two directories if needed, locks them, tries that they can hold what an overlay needs, and empties what
+// an earlier mount left in the work directory.
+func Open(cfg Config) (_ *Store, err error) {
+	s := &Store{log: cfg.Log, lock: -1, uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if err := checkNesting(cfg); err != nil {
+		return nil, err
+	}
+	if s.root, err = s.openDir(cfg.Upper, 0o755); err != nil {
+		return nil, err
+	}
+	work, err := s.openDir(cfg.Work, 0o700)
+	if err != nil {
+		return nil, err
+	}
+	defer work.Release()
+	if work.st.Dev != s.root.st.Dev {
+		return nil, fmt.Errorf("%w: --work %s is on another file system than --upper %s: put them on the same one", ErrUnusable, cfg.Work, cfg.Upper)
+	}
+	if err := s.takeLock(work, cfg); err != nil {
+		return nil, err
+	}
+	if s.tmp, err = s.emptyDir(work, "tmp"); err != nil {
+		return nil, unusable(cfg.Work, err)
+	}
+	if s.orphans, err = s.emptyDir(work, "orphans"); err != nil {
+		return nil, unusable(cfg.Work, err)
+	}
+	return s, s.probe(cfg)
+}
+
+// Close releases the descriptors and the lock.
+func (s *Store) Close() {
+	for _, f := range []*File{s.root, s.tmp, s.orphans} {
+		if f != nil {
+			f.Release()
+		}
+	}
+	if s.lock >= 0 {
+		_ = unix.Close(s.lock)
+	}
+}
+
+// Root returns the upper directory itself; the store keeps the reference.
+func (s *Store) Root() *File { return s.root }
+
+// OpenFiles returns how many descriptors are open.
+func (s *Store) OpenFiles() int64 { return s.open.Load() }
+
+func checkNesting(cfg Config) error {
+	u, err1 := filepath.Abs(cfg.Upper)
+	w, err2 := filepath.Abs(cfg.Work)
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	if u == w || strings.HasPrefix(w+"/", u+"/") || strings.HasPrefix(u+"/", w+"/") {
+		return fmt.Errorf("%w: --upper %s and --work %s must not contain each other", ErrUnusable, u, w)
+	}
+	return nil
+}
+
+func (s *Store) openDir(path string, mode os.FileMode) (*File, error) {
+	if err := os.MkdirAll(path, mode); err != nil {
+		return nil, unusable(path, err)
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, unusable(path, err)
+	}
+	return s.wrapFd(fd, false)
+}
+
+// takeLock excludes other mounts: two overlays over one upper corrupt each other's view.
+func (s *Store) takeLock(work *File, cfg Config) (err error) {
+	s.lock, err = unix.Openat(work.fd, "lock", unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return unusable(cfg.Work, err)
+	}
+	if err := unix.Flock(s.lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("%w: %s is the upper of another mount: unmount that one, or give another --upper", ErrInUse, cfg.Upper)
+	}
+	return nil
+}
+
+// emptyDir makes work/name, or empties it.
+func (s *Store) emptyDir(work *File, name string) (*File, error) {
+	if err := unix.Mkdirat(work.fd, name, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, err
+	}
+	fd, err := unix.Openat(work.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := s.wrapFd(fd, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.clear(dir); err != nil {
+		dir.Release()
+		return nil, err
+	}
+	return dir, nil
+}
+
+// probe tries, in the work directory, what the format needs, and picks the marks' name space.
+func (s *Store) probe(cfg Config) error {
+	const name = "probe"
+	if err := unix.Mkdirat(s.tmp.fd, name, 0o700); err != nil {
+		return unusable(cfg.Work, err)
+	}
+	defer func() { _ = unix.Unlinkat(s.tmp.fd, name, unix.AT_REMOVEDIR) }()
+	dir, err := s.OpenChild(s.tmp, name, unix.S_IFDIR)
+	if err != nil {
+		return unusable(cfg.Work, err)
+	}
+	defer dir.Release()
+	for _, prefix := range []string{trustedPrefix, userPrefix} {
+		s.prefix = prefix
+		if err = s.MarkOpaque(dir); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s keeps no extended attributes (%w): put --upper on ext4, xfs, btrfs or tmpfs", ErrUnusable, cfg.Upper, err)
+	}
+	if err := s.Whiteout(s.tmp, "whiteout"); err != nil {
+		return fmt.Errorf("%w: %s cannot hold whiteouts (%w): use Linux 5.8 or later, or run as root", ErrUnusable, cfg.Upper, err)
+	}
+	return wrap("probe", unix.Unlinkat(s.tmp.fd, "whiteout", 0))
+}
+
+func unusable(path string, err error) error {
+	remedy := "choose a directory that you may write to"
+	switch {
+	case errors.Is(err, unix.EROFS):
+		remedy = "its file system is read-only: choose another --upper"
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		remedy = "free some space, or choose another --upper"
+	case errors.Is(err, unix.ENOTDIR):
+		remedy = "it is not a directory: choose another --upper"
+	}
+	return fmt.Errorf("%w: %s: %w: %s", ErrUnusable, path, err, remedy)
+}
