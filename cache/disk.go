@@ -1,0 +1,153 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+)
+
+// disk is the second tier: Dir/objects/ab/cdef… with one file an object. Everything but seq is immutable.
+type disk struct {
+	objects string
+	temp    *tempDir
+	boot    time.Time     // files changed before it have to prove themselves again
+	seq     atomic.Uint64 // names temp files
+}
+
+func openDisk(dir string) (*disk, error) {
+	if dir == "" {
+		return nil, errors.New("no directory named")
+	}
+	objects := filepath.Join(dir, "objects")
+	if err := os.MkdirAll(dir, 0o700); err != nil { // private: it holds source code
+		return nil, err
+	}
+	if err := os.MkdirAll(objects, 0o755); err != nil {
+		return nil, err
+	}
+	boot, err := bootTime()
+	if err != nil {
+		return nil, err
+	}
+	temp, err := claimTemp(filepath.Join(dir, "tmp"))
+	if err != nil {
+		return nil, err
+	}
+	return &disk{objects: objects, temp: temp, boot: boot}, nil
+}
+
+func (d *disk) close() error { return d.temp.release() }
+
+// bootTime is when this machine started, by today's clock.
+func bootTime() (time.Time, error) {
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+		return time.Time{}, fmt.Errorf("read the time since boot: %w", err)
+	}
+	return time.Now().Add(-time.Duration(up.Nano())), nil
+}
+
+func (d *disk) path(id object.ID) string {
+	h := id.String()
+	return filepath.Join(d.objects, h[:2], h[2:])
+}
+
+// open opens an object's file, of which nothing is known yet.
+func (d *disk) open(id object.ID) (*os.File, fs.FileInfo, error) {
+	f, err := os.Open(d.path(id))
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+// trusts tells whether the file's size, and of a large object its content, may be believed without hashing.
+func (d *disk) trusts(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Size() > 0 && time.Unix(st.Ctim.Unix()).After(d.boot)
+}
+
+// vouch records that a file was verified: trusts is true from now until the next boot. Failing costs another hashing.
+func (d *disk) vouch(f *os.File) {
+	now := unix.NsecToTimeval(time.Now().UnixNano())
+	_ = unix.Futimes(int(f.Fd()), []unix.Timeval{now, now})
+}
+
+// has tells whether the object needs no writing.
+func (d *disk) has(id object.ID) bool {
+	info, err := os.Stat(d.path(id))
+	return err == nil && d.trusts(info)
+}
+
+// create makes a temp file; publish or discard ends its life.
+func (d *disk) create() (*os.File, error) {
+	name := filepath.Join(d.temp.path, strconv.FormatUint(d.seq.Add(1), 36))
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	f, err := os.OpenFile(name, flags, 0o444)
+	if errors.Is(err, fs.ErrNotExist) { // someone emptied the cache under us
+		if err = os.MkdirAll(d.temp.path, 0o700); err == nil {
+			f, err = os.OpenFile(name, flags, 0o444)
+		}
+	}
+	return f, err
+}
+
+// publish closes a complete and verified temp file and gives it its object's name.
+func (d *disk) publish(f *os.File, id object.ID) error {
+	if err := f.Close(); err != nil { // a full network disk may say so only here
+		return err
+	}
+	path := d.path(id)
+	err := os.Rename(f.Name(), path)
+	if errors.Is(err, fs.ErrNotExist) { // the first object with this prefix
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+	}
+	return err
+}
+
+// discard removes a temp file, unless it has been published.
+func (d *disk) discard(f *os.File) {
+	_ = f.Close()
+	_ = os.Remove(f.Name())
+}
+
+// write stores a verified payload.
+func (d *disk) write(id object.ID, b []byte) error {
+	f, err := d.create()
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(b); err != nil {
+		d.discard(f)
+		return err
+	}
+	if err := d.publish(f, id); err != nil {
+		d.discard(f)
+		return err
+	}
+	return nil
+}
+
+// remove deletes an object's file if it still is the one that info describes, and not its replacement.
+func (d *disk) remove(id object.ID, info fs.FileInfo) {
+	now, err := os.Stat(d.path(id))
+	if err == nil && os.SameFile(now, info) {
+		_ = os.Remove(d.path(id))
+	}
+}

@@ -1,0 +1,44 @@
+// Package cache keeps the contents of git objects near: what a mount has fetched once it never fetches again.
+//
+// # Model
+//
+// A Store maps an object id to a payload (git's bytes without their header), in two tiers:
+//
+//   - memory: ristretto, bounded in bytes, for objects up to SmallMax. A hit costs no allocation and no system call.
+//   - disk: one file per object, objects/ab/cdef…, which holds exactly the payload, so that it can be reflinked by a
+//     copy-up and read in place by pread. Large objects live only here.
+//
+// Blobs, trees and commits share one Store, since their ids cannot collide. The empty blob and the empty tree are always
+// present. Several Stores, in one process or in many, may share a directory: a file appears there by rename, complete and
+// verified, and is never written again.
+//
+// # Trust
+//
+// Content is hashed before it becomes visible, and again whenever the disk tier cannot be taken at its word:
+//
+//   - a small object, each time it is read from disk into memory;
+//   - any object whose file was last changed before this boot of the machine, once; its times are then set to now, which
+//     marks it as verified for the rest of this boot.
+//
+// A file that fails is deleted, logged, and reported as missing: the caller fetches it again. This is why nothing is ever
+// fsynced: what a power loss can take or truncate is exactly what the second rule looks at, before even its size is
+// believed. A wrong clock at worst verifies too often. Verification on reading does not know the object's kind, so it
+// tries blob, then tree, then commit.
+//
+// # Failure
+//
+// A disk that is full or broken never fails a read that memory can serve: the Store warns once, counts DiskErrors, and
+// keeps what it cannot write in memory, first in first out, up to MemoryBytes more. Only an object larger than that is an
+// error then. ristretto may drop or refuse what it is given; so PutBytes returns after the disk write, and a reader who
+// comes right after it is served from there.
+//
+// Temp files live in a directory of their own for each Store, under tmp/, which its owner holds flocked. Open removes the
+// directories that nobody holds: their owners died. A lock says so across containers too, where a pid would not, and the
+// kernel drops it however the owner ended.
+//
+// # Ownership
+//
+// Slices that are handed in or out are shared with the memory tier and must never be written to. Methods may be called
+// concurrently, Close included; after Close the memory tier is empty and the disk tier still answers, except that nothing
+// new can be written.
+package cache

@@ -1,0 +1,165 @@
+package cache
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+)
+
+// PutBytes stores an object whose payload is b, which the Store shares from then on. Content that does not hash to the id
+// gives ErrMismatch and leaves nothing. When it returns, the object is on disk, or in memory where the disk failed.
+func (s *Store) PutBytes(kind object.Kind, id object.ID, b []byte) error {
+	if object.Sum(kind, b) != id {
+		return s.mismatch(id)
+	}
+	if len(b) <= SmallMax {
+		s.mem.add(id, b)
+	}
+	if !s.writeOut(id, b) && !empty(id) && !s.overflow.add(id, b) {
+		return fmt.Errorf("put object %s: %d bytes fit neither on disk nor in memory", id, len(b))
+	}
+	s.stored(int64(len(b)))
+	return nil
+}
+
+// Put stores an object from a stream of size bytes (-1: not known) and returns how many there were. A body that ends
+// early gives io.ErrUnexpectedEOF, one that does not hash to the id ErrMismatch; both leave nothing. Objects above
+// SmallMax pass through a fixed buffer, whatever their size.
+func (s *Store) Put(kind object.Kind, id object.ID, size int64, r io.Reader) (int64, error) {
+	head, err := readHead(r, size)
+	if err != nil {
+		return 0, fmt.Errorf("put object %s: %w", id, err)
+	}
+	if n := int64(len(head)); n <= SmallMax {
+		if err := checkLength(id, n, size); err != nil {
+			return 0, err
+		}
+		return n, s.PutBytes(kind, id, head)
+	}
+	return s.putLarge(kind, id, size, io.MultiReader(bytes.NewReader(head), r))
+}
+
+// readHead reads what Put needs to decide by: a small body whole, with a byte more to see that it ends there.
+func readHead(r io.Reader, size int64) ([]byte, error) {
+	limit := size + 1
+	if size < 0 || size > SmallMax {
+		limit = SmallMax + 1
+	}
+	var buf bytes.Buffer
+	if size >= 0 {
+		buf.Grow(int(limit) + bytes.MinRead) // so that ReadFrom never moves it
+	}
+	_, err := buf.ReadFrom(io.LimitReader(r, limit))
+	return buf.Bytes(), err
+}
+
+// checkLength compares a body's length with the size that was announced.
+func checkLength(id object.ID, n, size int64) error {
+	switch {
+	case size >= 0 && n < size:
+		return fmt.Errorf("put object %s: body ends after %d of %d bytes: %w", id, n, size, io.ErrUnexpectedEOF)
+	case size >= 0 && n > size:
+		return fmt.Errorf("put object %s: body is longer than its %d bytes: %w", id, size, ErrMismatch)
+	}
+	return nil
+}
+
+// putLarge spools to a temp file and gives it the object's name once it has proved itself.
+func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader) (int64, error) {
+	f, err := s.disk.create()
+	if err != nil {
+		return s.keep(kind, id, size, r, err)
+	}
+	defer s.disk.discard(f) // finds nothing once the file has been published
+	buf := s.buffers.take()
+	defer s.buffers.give(buf)
+	sp := newSpool(f, kind, size)
+	if err := sp.copy(r, *buf); err != nil {
+		return 0, fmt.Errorf("put object %s: after %d bytes: %w", id, sp.n, err)
+	}
+	if sp.failed != nil { // memory takes over what was written, what was read, and what is to come
+		read := io.MultiReader(io.NewSectionReader(f, 0, sp.n), bytes.NewReader(sp.rest), r)
+		return s.keep(kind, id, size, read, sp.failed)
+	}
+	if err := checkLength(id, sp.n, size); err != nil {
+		return 0, err
+	}
+	sum, err := sp.sum(func() (object.ID, error) { return s.sum(f, kind, sp.n) })
+	if err != nil {
+		return 0, fmt.Errorf("put object %s: read back: %w", id, err)
+	}
+	if sum != id {
+		return 0, s.mismatch(id)
+	}
+	if err := s.disk.publish(f, id); err != nil {
+		return s.keepFile(kind, id, f.Name(), sp.n, err)
+	}
+	s.stored(sp.n)
+	return sp.n, nil
+}
+
+// keepFile is keep for a temp file that is complete, but could not be given its name.
+func (s *Store) keepFile(kind object.Kind, id object.ID, name string, size int64, cause error) (int64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, fmt.Errorf("put object %s: %w", id, cause)
+	}
+	defer f.Close()
+	return s.keep(kind, id, size, f, cause)
+}
+
+// keep puts a large object into memory, since the disk failed with cause.
+func (s *Store) keep(kind object.Kind, id object.ID, size int64, r io.Reader, cause error) (int64, error) {
+	s.diskFailed(cause)
+	b, err := io.ReadAll(io.LimitReader(r, s.overflow.limit+1))
+	if err != nil {
+		return 0, fmt.Errorf("put object %s: %w", id, err)
+	}
+	n := int64(len(b))
+	if n > s.overflow.limit {
+		return 0, fmt.Errorf("put object %s: too large for memory: %w", id, cause)
+	}
+	if err := checkLength(id, n, size); err != nil {
+		return 0, err
+	}
+	if object.Sum(kind, b) != id {
+		return 0, s.mismatch(id)
+	}
+	s.overflow.add(id, b)
+	s.stored(n)
+	return n, nil
+}
+
+// writeOut brings a verified payload to disk and tells whether it is there.
+func (s *Store) writeOut(id object.ID, b []byte) bool {
+	if s.disk.has(id) {
+		return true
+	}
+	if err := s.disk.write(id, b); err != nil {
+		s.diskFailed(err)
+		return false
+	}
+	s.overflow.remove(id)
+	return true
+}
+
+func (s *Store) mismatch(id object.ID) error {
+	s.counters.mismatches.Add(1)
+	return fmt.Errorf("put object %s: %w", id, ErrMismatch)
+}
+
+func (s *Store) stored(n int64) {
+	s.counters.puts.Add(1)
+	s.counters.putBytes.Add(uint64(n))
+}
+
+// diskFailed warns once in the Store's life: on a full disk every fetch would, and Stats counts them.
+func (s *Store) diskFailed(err error) {
+	if s.counters.diskErrors.Add(1); s.warned.CompareAndSwap(false, true) {
+		s.log.Warn("cache disk takes no more objects; keeping them in memory, and fetching again what that cannot hold",
+			"error", err)
+	}
+}
