@@ -309,7 +309,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestClosedStoreHoldsNothingBack(t *testing.T) {
+func TestClosedStoreReadsButStoresNothing(t *testing.T) {
 	dir := t.TempDir()
 	s, err := cache.Open(cache.Config{Dir: dir})
 	if err != nil {
@@ -325,6 +325,10 @@ func TestClosedStoreHoldsNothingBack(t *testing.T) {
 	}
 	if got, ok := s.Bytes(id); !ok || !bytes.Equal(got, b) {
 		t.Errorf("after Close: %d bytes, %v; want the disk's copy", len(got), ok)
+	}
+	other := payload(10, 100)
+	if err := s.PutBytes(object.Blob, object.Sum(object.Blob, other), other); err != nil {
+		t.Errorf("PutBytes after Close = %v", err)
 	}
 	left, err := os.ReadDir(filepath.Join(dir, "tmp"))
 	if err != nil || len(left) != 0 {

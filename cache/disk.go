@@ -16,12 +16,13 @@ import (
 	"github.com/antares-actor/antares-actor/internal/object"
 )
 
-// disk is the second tier: Dir/objects/ab/cdef… with one file an object. Everything but seq is immutable.
+// disk is the second tier: Dir/objects/ab/cdef… with one file an object. What is not atomic is immutable.
 type disk struct {
 	objects string
 	temp    *tempDir
 	boot    time.Time     // files changed before it have to prove themselves again
 	seq     atomic.Uint64 // names temp files
+	closed  atomic.Bool   // takes no more objects
 }
 
 func openDisk(dir string) (*disk, error) {
@@ -46,7 +47,10 @@ func openDisk(dir string) (*disk, error) {
 	return &disk{objects: objects, temp: temp, boot: boot}, nil
 }
 
-func (d *disk) close() error { return d.temp.release() }
+func (d *disk) close() error {
+	d.closed.Store(true)
+	return d.temp.release()
+}
 
 // bootTime is when this machine started, by today's clock.
 func bootTime() (time.Time, error) {
@@ -95,6 +99,9 @@ func (d *disk) has(id object.ID) bool {
 
 // create makes a temp file; publish or discard ends its life.
 func (d *disk) create() (*os.File, error) {
+	if d.closed.Load() {
+		return nil, os.ErrClosed
+	}
 	name := filepath.Join(d.temp.path, strconv.FormatUint(d.seq.Add(1), 36))
 	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
 	f, err := os.OpenFile(name, flags, 0o444)

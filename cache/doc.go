@@ -39,6 +39,5 @@
 // # Ownership
 //
 // Slices that are handed in or out are shared with the memory tier and must never be written to. Methods may be called
-// concurrently, Close included; after Close the memory tier is empty and the disk tier still answers, except that nothing
-// new can be written.
+// concurrently, with Close too: a closed Store still reads small objects from disk, misses large ones, and stores nothing.
 package cache

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -158,6 +159,9 @@ func (s *Store) stored(n int64) {
 
 // diskFailed warns once in the Store's life: on a full disk every fetch would, and Stats counts them.
 func (s *Store) diskFailed(err error) {
+	if errors.Is(err, os.ErrClosed) {
+		return // the end of the Store, not of the disk
+	}
 	if s.counters.diskErrors.Add(1); s.warned.CompareAndSwap(false, true) {
 		s.log.Warn("cache disk takes no more objects; keeping them in memory, and fetching again what that cannot hold",
 			"error", err)
