@@ -1,0 +1,43 @@
+// Package mega is the origin that is a Mega server, asked over its HTTP API (/api/v1).
+//
+// # Model
+//
+// The API names directories by path and files by object id. It has one route with a directory's modes, /file/tree, which
+// answers the head's raw tree object only, and one that can be asked for any commit, /tree/content-hash, which has names
+// and ids but no modes: symlinks, submodules and executables are all "file". So a tree is got in two steps:
+//
+//  1. GET /file/tree. If its bytes hash to the id that the parent directory (or Pin) gave, that is the tree. This is one
+//     request, and the only one as long as the head has not moved or the directory is the same in the new head.
+//  2. Otherwise GET /tree/content-hash at the pinned commit, and look for the modes with which these names and ids hash to
+//     the id: first those that the head's tree of step 1 has for the same names, then all plain files, then every change
+//     of one or two modes, and last what the files' first bytes say. The result is as good as a raw tree: the hash
+//     proves it. If none fits, the listing is returned as Derived, with the best guess.
+//
+// Step 1 leaves out the route's `oid` parameter on purpose: with it a moved head answers nothing, without it the answer
+// holds the modes that step 2 needs most.
+//
+// The root has no parent that gives its id. At the head its raw tree is hashed, and the head asked again afterwards: had
+// it moved in between, the tree might belong to either. At another commit nothing proves the root's modes; they are
+// taken from the head's root by name, and from content for new names. A warning is logged then.
+//
+// # Trust
+//
+// The server answers 200 and an empty list for what is missing and, on a bad day, for what is not; no tree but the empty
+// one is ever believed to be empty. HTML, other content types, broken JSON and names that no directory may hold are
+// remote.ErrBadAnswer. A 404 means remote.ErrNotFound only for a blob, and only in the API's own envelope: a proxy's
+// error page is none. Blobs are streamed unverified; the content store hashes them.
+//
+// # Failure
+//
+// 5xx, 429, refused and reset connections, and bodies that stop or stall are remote.ErrUnavailable. Requests are tried
+// four times within about a second, with jittered exponential waits (a Retry-After is honoured up to 5 s); a blob's body
+// is not resumed. There is no limit on a body's total time, but on connecting, on the wait for headers, and on a read
+// that brings nothing.
+//
+// The server ignores the commit for repositories imported below /third-party: there a moved head can show in a
+// directory that was not listed before the move, as a Derived tree.
+//
+// # Ownership
+//
+// A Client has no mutable state but counters and its connection pool; all methods may be called concurrently.
+package mega

@@ -1,0 +1,94 @@
+package mega
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// rawTree asks for the head's tree object at path ("" is the root). No bytes may mean that nothing is there.
+func (c *Client) rawTree(ctx context.Context, path string) ([]byte, error) {
+	return c.fetch(ctx, c.route("file/tree", "path", "/"+path), typeBytes)
+}
+
+// listing asks for the names, types and ids at path in a commit, in git's order. The modes are ModeTree for directories
+// and ModeFile for everything else, which may be wrong. An empty list may mean that nothing is there.
+func (c *Client) listing(ctx context.Context, commit object.ID, path string) ([]object.Entry, error) {
+	query := []string{"path", "/" + path}
+	if !commit.IsZero() {
+		query = append(query, "refs", commit.String())
+	}
+	url := c.route("tree/content-hash", query...)
+	text, err := c.fetch(ctx, url, typeJSON)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parseListing(text)
+	if err != nil {
+		return nil, c.failed(url, fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+	}
+	return entries, nil
+}
+
+// parseListing reads the envelope of /tree/content-hash.
+func parseListing(text []byte) ([]object.Entry, error) {
+	var env struct {
+		Result *bool `json:"req_result"`
+		Data   []struct {
+			Name        string `json:"name"`
+			ContentType string `json:"content_type"`
+			OID         string `json:"oid"`
+		} `json:"data"`
+		Message string `json:"err_message"`
+	}
+	if err := json.Unmarshal(text, &env); err != nil {
+		return nil, fmt.Errorf("listing: %w", err)
+	}
+	if env.Result == nil || !*env.Result {
+		return nil, fmt.Errorf("listing: the server refused: %.200q", env.Message)
+	}
+	if env.Data == nil {
+		return nil, fmt.Errorf("listing: no data: %.80q", text)
+	}
+	entries := make([]object.Entry, 0, len(env.Data))
+	for _, item := range env.Data {
+		id, err := object.Parse(item.OID)
+		if err != nil {
+			return nil, fmt.Errorf("listing: %q: %w", item.Name, err)
+		}
+		mode := object.ModeFile
+		switch item.ContentType {
+		case "directory":
+			mode = object.ModeTree
+		case "file":
+		default:
+			return nil, fmt.Errorf("listing: %q has content type %.80q", item.Name, item.ContentType)
+		}
+		if err := object.CheckName(item.Name); err != nil {
+			return nil, fmt.Errorf("listing: %w", err)
+		}
+		entries = append(entries, object.Entry{Name: item.Name, Mode: mode, ID: id})
+	}
+	return sorted(entries)
+}
+
+// sorted puts entries in the order of git's trees, where a directory's name counts as if it ended in a slash, and
+// refuses a name that comes twice.
+func sorted(entries []object.Entry) ([]object.Entry, error) {
+	key := func(e object.Entry) string {
+		if e.Mode == object.ModeTree {
+			return e.Name + "/"
+		}
+		return e.Name
+	}
+	slices.SortFunc(entries, func(a, b object.Entry) int { return strings.Compare(key(a), key(b)) })
+	if _, err := object.ParseTree(object.AppendTree(nil, entries)); err != nil {
+		return nil, fmt.Errorf("listing: %w", err)
+	}
+	return entries, nil
+}

@@ -1,0 +1,180 @@
+package mega
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// maxHeadMoves is how often Pin starts anew because the head moved while it was reading the root.
+const maxHeadMoves = 5
+
+// Pin resolves a commit id or a tag; "" is the head. The API knows no other names.
+func (c *Client) Pin(ctx context.Context, rev string) (remote.Commit, error) {
+	if rev == "" {
+		head, err := c.latest(ctx, "")
+		if err != nil {
+			return remote.Commit{}, err
+		}
+		return c.pinHead(ctx, head)
+	}
+	at, err := c.latest(ctx, rev)
+	if err != nil {
+		return remote.Commit{}, c.unknownRev(ctx, rev, err)
+	}
+	if id, err := object.Parse(rev); err == nil && id != at.ID {
+		return remote.Commit{}, fmt.Errorf("mega: %s: revision %q: %w: it named commit %s", c, rev, remote.ErrBadAnswer, at.ID)
+	}
+	payload, ok, err := c.rootIfHead(ctx, at)
+	if err != nil {
+		return remote.Commit{}, err
+	}
+	if !ok {
+		if payload, err = c.rootElsewhere(ctx, at, modesOf(payload)); err != nil {
+			return remote.Commit{}, err
+		}
+	}
+	return withRoot(at, payload), nil
+}
+
+// pinHead reads the root of the head, following it if it moves meanwhile.
+func (c *Client) pinHead(ctx context.Context, head remote.Commit) (remote.Commit, error) {
+	for range maxHeadMoves {
+		payload, err := c.rawTree(ctx, "")
+		if err != nil {
+			return remote.Commit{}, err
+		}
+		again, err := c.latest(ctx, "")
+		if err != nil {
+			return remote.Commit{}, err
+		}
+		if again.ID == head.ID {
+			return withRoot(head, payload), c.believeRoot(ctx, head, payload)
+		}
+		head = again
+	}
+	return remote.Commit{}, fmt.Errorf("mega: %s: %w: the head moved %d times while it was read", c, remote.ErrUnavailable, maxHeadMoves)
+}
+
+// rootIfHead returns the head's root tree, and whether the head was this commit both before and after it was read:
+// before too, because the head may only just be moving to a commit that a tag has named for a while.
+func (c *Client) rootIfHead(ctx context.Context, at remote.Commit) (payload []byte, ok bool, err error) {
+	before, err := c.latest(ctx, "")
+	if err != nil {
+		return nil, false, err
+	}
+	payload, err = c.rawTree(ctx, "")
+	if err != nil || before.ID != at.ID {
+		return payload, false, err
+	}
+	after, err := c.latest(ctx, "")
+	if err != nil || after.ID != at.ID {
+		return payload, false, err
+	}
+	return payload, true, c.believeRoot(ctx, at, payload)
+}
+
+// believeRoot refuses a root without entries unless the other listing route has none either: the server answers 200 and
+// nothing for what it does not find, too.
+func (c *Client) believeRoot(ctx context.Context, at remote.Commit, payload []byte) error {
+	if len(payload) > 0 {
+		if _, err := object.ParseTree(payload); err != nil {
+			return c.failed(c.route("file/tree", "path", "/"), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+		}
+		return nil
+	}
+	entries, err := c.listing(ctx, at.ID, "")
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return c.failed(c.route("file/tree", "path", "/"), fmt.Errorf("%w: an empty root", remote.ErrBadAnswer))
+	}
+	return nil
+}
+
+// rootElsewhere rebuilds the root of a commit that is not the head. Nothing tells its id: the modes are the head's for
+// the same names, and by content for the others.
+func (c *Client) rootElsewhere(ctx context.Context, at remote.Commit, hints map[string]object.Mode) ([]byte, error) {
+	entries, err := c.listing(ctx, at.ID, "")
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) == 0 {
+		return nil, fmt.Errorf("mega: %s: root of %s: %w: an empty list", c, at.ID, remote.ErrBadAnswer)
+	}
+	s := newSearch(object.ID{}, entries)
+	unknown := s.hint(hints)
+	if err := c.sniff(ctx, s, unknown); err != nil {
+		return nil, fmt.Errorf("mega: %s: root of %s: %w", c, at.ID, err)
+	}
+	c.log.WarnContext(ctx, "the root's modes are a guess: the commit is not the server's head",
+		"commit", at.ID, "guessed", len(unknown), "from_head", len(s.files)-len(unknown))
+	return s.payload, nil
+}
+
+func withRoot(at remote.Commit, payload []byte) remote.Commit {
+	at.Tree, at.Root = object.Sum(object.Tree, payload), payload
+	return at
+}
+
+// latest asks which commit a name stands for; the answer has neither Tree nor Root.
+func (c *Client) latest(ctx context.Context, rev string) (remote.Commit, error) {
+	query := []string{"path", "/"}
+	if rev != "" {
+		query = append(query, "refs", rev)
+	}
+	url := c.route("latest-commit", query...)
+	text, err := c.fetch(ctx, url, typeJSON)
+	if err != nil {
+		return remote.Commit{}, err
+	}
+	var answer struct {
+		OID  string          `json:"oid"`
+		Date json.RawMessage `json:"date"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return remote.Commit{}, c.failed(url, fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+	}
+	id, err := object.Parse(answer.OID)
+	if err != nil {
+		return remote.Commit{}, c.failed(url, fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+	}
+	when, ok := parseDate(answer.Date)
+	if !ok {
+		c.log.WarnContext(ctx, "unreadable commit date: files show 1970", "url", url, "date", string(answer.Date))
+	}
+	return remote.Commit{ID: id, Time: when}, nil
+}
+
+// parseDate reads unix seconds, as text (Mega's form) or a number, or an RFC 3339 time; else it is the epoch and false.
+func parseDate(raw json.RawMessage) (time.Time, bool) {
+	text := strings.Trim(string(raw), `" `)
+	if sec, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.Unix(sec, 0).UTC(), true
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t.UTC().Truncate(time.Second), true
+	}
+	return time.Unix(0, 0).UTC(), false
+}
+
+// unknownRev tells an unknown name from a server in trouble, since Mega answers 500 to both: if the head can be had, it
+// is the name.
+func (c *Client) unknownRev(ctx context.Context, rev string, err error) error {
+	status, ok := errors.AsType[*statusError](err)
+	if !ok || (status.status != 500 && status.status != 404) {
+		return err
+	}
+	if _, headErr := c.latest(ctx, ""); headErr != nil {
+		return err
+	}
+	return fmt.Errorf("mega: %s: %w: %q: name a commit of 40 hex digits or a tag", c, remote.ErrUnknownRev, rev)
+}

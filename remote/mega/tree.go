@@ -1,0 +1,58 @@
+package mega
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// Tree returns a directory's tree object: the head's where it still has this id, else one rebuilt from the pinned
+// commit's listing (package comment). It is Derived when no modes were found that hash to the id.
+func (c *Client) Tree(ctx context.Context, ref remote.TreeRef) (remote.Tree, error) {
+	if ref.ID == object.EmptyTree {
+		return remote.Tree{}, nil
+	}
+	head, err := c.rawTree(ctx, ref.Path)
+	if err != nil {
+		return remote.Tree{}, err
+	}
+	if object.Sum(object.Tree, head) == ref.ID {
+		return remote.Tree{Payload: head}, nil
+	}
+	entries, err := c.listing(ctx, ref.Commit, ref.Path)
+	if err != nil {
+		return remote.Tree{}, err
+	}
+	if len(entries) == 0 {
+		// 200 and [] is also how the server says that it does not know: the directory is in its parent, so it is not that.
+		return remote.Tree{}, fmt.Errorf("mega: tree /%s at %s: %w: an empty list for a directory that is not empty",
+			ref.Path, ref.Commit, remote.ErrBadAnswer)
+	}
+	payload, verified, err := c.rebuild(ctx, ref.ID, entries, modesOf(head))
+	if err != nil {
+		return remote.Tree{}, fmt.Errorf("mega: tree /%s at %s: %w", ref.Path, ref.Commit, err)
+	}
+	if !verified && ref.Commit.IsZero() {
+		return remote.Tree{}, fmt.Errorf("mega: tree /%s: %w: the head has another and no commit was given", ref.Path, remote.ErrMismatch)
+	}
+	if !verified {
+		c.log.WarnContext(ctx, "modes are a guess: the directory's tree object cannot be had",
+			"path", "/"+ref.Path, "commit", ref.Commit, "tree", ref.ID)
+	}
+	return remote.Tree{Payload: payload, Derived: !verified}, nil
+}
+
+// modesOf returns the modes by name of a tree object that was not asked for, as hints; a malformed one gives none.
+func modesOf(payload []byte) map[string]object.Mode {
+	entries, err := object.ParseTree(payload)
+	if err != nil {
+		return nil
+	}
+	modes := make(map[string]object.Mode, len(entries))
+	for _, e := range entries {
+		modes[e.Name] = e.Mode
+	}
+	return modes
+}
