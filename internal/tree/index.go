@@ -16,15 +16,26 @@ func (x *Index) Find(ino uint64) *Node {
 	return n
 }
 
-// Remember counts that the kernel is being given this node, before the answer leaves.
+// Remember counts that the kernel is being given this node, before the answer leaves. It returns the node that stands for
+// the number: another one than n if n is a second name's node of a file with several links.
 //
-// A concurrent Forget may have just counted down to zero. Either it has not entered its Compute yet, then it sees our count
-// there and keeps the node; or it has deleted the node already, then our count was raised from zero and we store it again,
-// still before the kernel hears of it.
-func (x *Index) Remember(n *Node) {
-	if n.lookups.Add(1) == 1 {
-		x.nodes.Store(n.Ino, n)
+// A node is in the index for as long as its count is above zero. A Forget may have just counted down to zero without having
+// removed it; both settle inside Compute, which orders them: if we come first, Forget sees our count and keeps the node; if
+// it comes first, we store the node again, still before the kernel hears of it.
+func (x *Index) Remember(n *Node) *Node {
+	for c := n.lookups.Load(); c > 0; c = n.lookups.Load() {
+		if n.lookups.CompareAndSwap(c, c+1) {
+			return n
+		}
 	}
+	known, _ := x.nodes.Compute(n.Ino, func(old *Node, loaded bool) (*Node, xsync.ComputeOp) {
+		if !loaded {
+			old = n
+		}
+		old.lookups.Add(1)
+		return old, xsync.UpdateOp
+	})
+	return known
 }
 
 // Forget takes back count lookups, and tells whether the kernel now no longer knows the node.
@@ -34,13 +45,21 @@ func (x *Index) Forget(ino uint64, count uint64) (n *Node, gone bool) {
 		return n, false
 	}
 	x.nodes.Compute(ino, func(old *Node, loaded bool) (*Node, xsync.ComputeOp) {
-		if !loaded || n.lookups.Load() > 0 {
+		if !loaded || old.lookups.Load() > 0 {
 			return old, xsync.CancelOp
 		}
 		gone = true
 		return nil, xsync.DeleteOp
 	})
 	return n, gone
+}
+
+// Canonical returns the node that stands for n's number: n itself, or the one that the kernel knows.
+func (x *Index) Canonical(n *Node) *Node {
+	if known := x.Find(n.Ino); known != nil {
+		return known
+	}
+	return n
 }
 
 // Len returns how many nodes the kernel knows.

@@ -29,7 +29,7 @@ func (s *Store) Create(dir *File, name string, b Birth) (f *File, covered bool, 
 		}
 	}
 	f, err = s.make(dir, name, b)
-	if !errors.Is(err, unix.EEXIST) || !s.whiteoutAt(dir, name) {
+	if !errors.Is(err, unix.EEXIST) || !s.HasWhiteout(dir, name) {
 		return f, false, err
 	}
 	f, err = s.replaceWhiteout(dir, name, b)
@@ -133,7 +133,7 @@ func (s *Store) Link(f *File, dir *File, name string) (covered bool, err error) 
 		return unix.Linkat(unix.AT_FDCWD, f.proc(), d.fd, n, unix.AT_SYMLINK_FOLLOW)
 	}
 	err = link(dir, name)
-	if !errors.Is(err, unix.EEXIST) || !s.whiteoutAt(dir, name) {
+	if !errors.Is(err, unix.EEXIST) || !s.HasWhiteout(dir, name) {
 		return false, wrap("link "+name, err)
 	}
 	tmp := s.tmpName()
@@ -153,7 +153,8 @@ func (s *Store) Whiteout(dir *File, name string) error {
 	return wrap("whiteout "+name, unix.Mknodat(dir.fd, name, unix.S_IFCHR, 0))
 }
 
-func (s *Store) whiteoutAt(dir *File, name string) bool {
+// HasWhiteout tells whether dir/name is a whiteout.
+func (s *Store) HasWhiteout(dir *File, name string) bool {
 	st, err := s.StatChild(dir, name)
 	return err == nil && isWhiteout(&st)
 }

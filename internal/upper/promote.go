@@ -68,6 +68,12 @@ func (s *Store) Fill(st *Staged, src io.ReaderAt, size int64) error {
 	return st.File.Sync(true)
 }
 
+// CopyRange copies length bytes within upper, sharing blocks where the file system can.
+func (f *File) CopyRange(src *File, srcOff, dstOff int64, length int) (int, error) {
+	n, err := unix.CopyFileRange(src.fd, &srcOff, f.fd, &dstOff, length, 0)
+	return max(n, 0), wrap("copy_file_range", err)
+}
+
 func copyRange(dst, src int, size int64) (done int64, err error) {
 	var from, to int64
 	for done < size {

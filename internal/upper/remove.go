@@ -55,7 +55,7 @@ func (s *Store) Rename(m Move) error {
 	if !m.Dir {
 		return wrap("rename "+m.OldName, unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, whiteoutFlag(m.Whiteout)))
 	}
-	covered := s.whiteoutAt(m.To, m.NewName)
+	covered := s.HasWhiteout(m.To, m.NewName)
 	if !covered && !m.ReplacedDir {
 		return wrap("rename "+m.OldName, unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, whiteoutFlag(m.Whiteout)))
 	}

@@ -35,6 +35,7 @@ type Store struct {
 	prefix  string // immutable: trustedPrefix or userPrefix
 	serial  atomic.Uint64
 	open    atomic.Int64 // descriptors held by Files
+	created []string     // directories that Open made, innermost first
 	uid     uint32       // immutable: what new files belong to before they are given to their owner
 	gid     uint32
 }
@@ -45,7 +46,7 @@ func Open(cfg Config) (_ *Store, err error) {
 	s := &Store{log: cfg.Log, lock: -1, uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
 	defer func() {
 		if err != nil {
-			s.Close()
+			s.Discard(cfg.Work)
 		}
 	}()
 	if err := checkNesting(cfg); err != nil {
@@ -74,15 +75,34 @@ func Open(cfg Config) (_ *Store, err error) {
 	return s, s.probe(cfg)
 }
 
-// Close releases the descriptors and the lock.
+// Close removes what is left in the work directory, and releases the descriptors and the lock.
 func (s *Store) Close() {
-	for _, f := range []*File{s.root, s.tmp, s.orphans} {
+	for _, f := range []*File{s.tmp, s.orphans} {
 		if f != nil {
+			if err := s.clear(f); err != nil {
+				s.log.Warn("work directory not emptied", slog.Any("error", err))
+			}
 			f.Release()
 		}
 	}
+	if s.root != nil {
+		s.root.Release()
+	}
 	if s.lock >= 0 {
 		_ = unix.Close(s.lock)
+	}
+}
+
+// Discard is Close for a mount that did not come about: it also removes the directories that Open made.
+func (s *Store) Discard(work string) {
+	s.Close()
+	for _, path := range s.created {
+		for _, name := range []string{"tmp", "orphans", "lock"} {
+			if path == work {
+				_ = os.Remove(filepath.Join(path, name))
+			}
+		}
+		_ = os.Remove(path) // only if it is empty
 	}
 }
 
@@ -105,7 +125,7 @@ func checkNesting(cfg Config) error {
 }
 
 func (s *Store) openDir(path string, mode os.FileMode) (*File, error) {
-	if err := os.MkdirAll(path, mode); err != nil {
+	if err := s.mkdirAll(path, mode); err != nil {
 		return nil, unusable(path, err)
 	}
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -113,6 +133,23 @@ func (s *Store) openDir(path string, mode os.FileMode) (*File, error) {
 		return nil, unusable(path, err)
 	}
 	return s.wrapFd(fd, false)
+}
+
+// mkdirAll is os.MkdirAll, remembering what it made.
+func (s *Store) mkdirAll(path string, mode os.FileMode) error {
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if parent := filepath.Dir(path); parent != path {
+		if err := s.mkdirAll(parent, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	s.created = append([]string{path}, s.created...)
+	return nil
 }
 
 // takeLock excludes other mounts: two overlays over one upper corrupt each other's view.

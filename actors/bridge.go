@@ -1,0 +1,39 @@
+package actors
+
+import "context"
+
+// Notifier tells the kernel what it has not asked for. Its methods may block until a request that is under way is
+// answered; the notifier actor alone calls them.
+type Notifier interface {
+	InvalidateEntry(parent uint64, name string) error
+	InvalidateInode(ino uint64) error
+}
+
+// Bridge connects a mount's file system to the kernel. Package fusebridge has the one for FUSE.
+type Bridge interface {
+	// Check tells whether the mountpoint can be mounted on, before anything is fetched or made.
+	Check(mountpoint string) error
+
+	// Attach mounts fs and serves it until it is unmounted.
+	Attach(ctx context.Context, fs *FS, opts AttachOptions) (Conn, error)
+}
+
+// AttachOptions are a mount's properties in the kernel.
+type AttachOptions struct {
+	Mountpoint string
+	FsName     string // the source in the mount table
+}
+
+// Conn is a mount in the kernel.
+type Conn interface {
+	Notifier
+
+	// Unmount takes the mount away; ErrBusy if it is in use.
+	Unmount() error
+
+	// Done is closed when the mount is gone, however it went, and no request is being served.
+	Done() <-chan struct{}
+
+	// Counts returns how many requests came, by operation, and how many were refused, by "operation errno".
+	Counts() (requests, errors map[string]uint64)
+}

@@ -1,0 +1,217 @@
+package actors
+
+import (
+	"log/slog"
+	"math"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/tree"
+	"github.com/antares-actor/antares-actor/internal/upper"
+)
+
+// keepAll is the Keep of a promotion that wants the whole content.
+const keepAll int64 = math.MaxInt64
+
+// copyUp owns the promotions in flight, and every state that is still in the lower layer.
+//
+// A promotion goes: directories above, topmost first (inline: a few system calls each); the content brought in by the
+// loader if it is not here; the copy built in the work directory by a worker; then, here, the rename into place and the new
+// state. A crash at any point leaves the lower file visible and something in the work directory.
+type copyUp struct {
+	core *core
+	self *handle
+	jobs map[*tree.Node]*job
+}
+
+// job is one inode's promotion. Those that ask while it runs wait for it.
+type job struct {
+	keep    int64 // bytes of content to bring along
+	fetched int   // how often the loader brought the content
+	waiting []any // promote and detach messages, in the order of arrival
+}
+
+func newCopyUp(c *core, self *handle) *copyUp {
+	return &copyUp{core: c, self: self, jobs: make(map[*tree.Node]*job)}
+}
+
+func (c *copyUp) receive(msg any) {
+	switch m := msg.(type) {
+	case *promote:
+		c.promote(m)
+	case *detach:
+		c.detach(m)
+	case *reattach:
+		c.setOrphan(m.Node, false)
+	case *learnSize:
+		if s := *m.Node.State(); s.Where == tree.Lower {
+			s.Size = m.Size
+			m.Node.SetState(s)
+		}
+	case *contentFetched:
+		c.contentFetched(m)
+	case *staged:
+		c.staged(m)
+	}
+}
+
+func (c *copyUp) failed(msg any) {
+	switch m := msg.(type) {
+	case *contentFetched:
+		c.end(m.Node, ErrPanic)
+	case *staged:
+		if m.Staged != nil && m.Node.State().Where == tree.Lower {
+			c.core.upper.Store.Abandon(m.Staged)
+		}
+		c.end(m.Node, ErrPanic)
+	}
+}
+
+func (c *copyUp) parked() []any {
+	var all []any
+	for _, j := range c.jobs {
+		all = append(all, j.waiting...)
+	}
+	return all
+}
+
+func (c *copyUp) promote(m *promote) {
+	if m.Node.State().Where == tree.Upper {
+		c.done(m, nil)
+		return
+	}
+	if j := c.jobs[m.Node]; j != nil {
+		// A truncation may have started the job and keep less than m needs. The truncation was first, in the caller's order as
+		// much as any other: what it cut off is gone.
+		j.waiting = append(j.waiting, m)
+		return
+	}
+	c.jobs[m.Node] = &job{keep: m.Keep, waiting: []any{m}}
+	if err := c.parents(m.Node); err != nil {
+		c.end(m.Node, err)
+		return
+	}
+	c.build(m.Node)
+}
+
+func (c *copyUp) detach(m *detach) {
+	if j := c.jobs[m.Node]; j != nil {
+		j.waiting = append(j.waiting, m)
+		return
+	}
+	if m.Node.State().Where == tree.Lower {
+		c.setOrphan(m.Node, true)
+	}
+	m.Back.Tell(m.Msg)
+}
+
+// setOrphan publishes that a lower node has lost its name, or has it after all.
+func (c *copyUp) setOrphan(n *tree.Node, orphan bool) {
+	s := *n.State()
+	if s.Where != tree.Lower {
+		return
+	}
+	s.Orphan = orphan
+	n.SetState(s)
+}
+
+// parents promotes the directories above n that are not in upper yet. An orphan needs none.
+func (c *copyUp) parents(n *tree.Node) error {
+	if n.State().Orphan {
+		return nil
+	}
+	var chain []*tree.Node
+	for p := n.Place().Parent; p.State().Where == tree.Lower; p = p.Place().Parent {
+		chain = append(chain, p)
+	}
+	for i := len(chain) - 1; i >= 0; i-- {
+		if err := c.promoteInline(chain[i], ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// original describes the node as the lower layer has it, unmapped.
+func (c *copyUp) original(n *tree.Node, a tree.Attr, target string) upper.Original {
+	return upper.Original{
+		Birth: upper.Birth{Mode: a.Mode, Rdev: a.Rdev, Target: target, UID: a.UID, GID: a.GID},
+		Mtime: a.Mtime, Mark: tree.EncodeIno(n.Ino),
+	}
+}
+
+// promoteInline promotes what has no content to copy: a directory or a symbolic link.
+func (c *copyUp) promoteInline(n *tree.Node, target string) error {
+	a, err := c.core.dicfuse.Attr(n, n.State())
+	if err != nil {
+		return err
+	}
+	st, err := c.core.upper.Store.Stage(c.original(n, a, target))
+	if err != nil {
+		return err
+	}
+	return c.commit(n, st)
+}
+
+// commit puts the copy in place and publishes the node's new state.
+func (c *copyUp) commit(n *tree.Node, st *upper.Staged) error {
+	s := *n.State()
+	err := c.commitOnDisk(n, s.Orphan, st)
+	if err != nil {
+		c.core.upper.Store.Abandon(st)
+		return err
+	}
+	next := tree.State{Where: tree.Upper, Orphan: s.Orphan, UpperIno: st.File.Ino()}
+	if n.IsDir() {
+		next.Object = s.Object
+	}
+	n.SetState(next)
+	c.core.upper.Cache(n, st.File)
+	st.File.Release()
+	return nil
+}
+
+func (c *copyUp) commitOnDisk(n *tree.Node, orphan bool, st *upper.Staged) error {
+	if orphan {
+		return c.core.upper.Store.CommitOrphan(st, n.Ino)
+	}
+	at := n.Place()
+	dir, err := c.core.upper.Open(at.Parent)
+	if err != nil {
+		return err
+	}
+	defer dir.Release()
+	return c.core.upper.Store.Commit(st, dir, at.Name)
+}
+
+// end finishes a promotion: those who waited get their message back, or the error.
+func (c *copyUp) end(n *tree.Node, err error) {
+	j := c.jobs[n]
+	if j == nil {
+		return
+	}
+	delete(c.jobs, n)
+	if err != nil {
+		c.core.log.Warn("copy-up failed", slog.String("path", n.Path()), slog.Any("error", err))
+	}
+	for _, w := range j.waiting {
+		switch m := w.(type) {
+		case *promote:
+			c.done(m, err)
+		case *detach:
+			c.self.Tell(m) // whether the promotion came about or not, detach looks again
+		}
+	}
+}
+
+// done answers one promote.
+func (c *copyUp) done(m *promote, err error) {
+	if err != nil || m.Back == nil {
+		m.call().finish(err)
+		return
+	}
+	m.Back.Tell(m.Msg)
+}
+
+// isRegular tells whether the node has content that a worker must copy.
+func isRegular(n *tree.Node) bool { return n.Type == unix.S_IFREG }

@@ -1,0 +1,94 @@
+package actors
+
+import (
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/antares-actor/antares-actor/internal/layer"
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/internal/tree"
+)
+
+// core is what the actors of one mount share. Its fields are immutable once the mount is attached, or safe for concurrent
+// use.
+type core struct {
+	log     *slog.Logger
+	stage   *stage
+	workers chan struct{} // one token a running worker; bounds copies and listings
+	index   *tree.Index
+	root    *tree.Node
+	upper   *layer.Passthrough
+	dicfuse *layer.Dicfuse
+	source  *source
+	conn    atomic.Pointer[Conn] // nil until attached
+
+	dicfuseActor *handle
+	upperActor   *handle
+	copyUp       *handle
+	notifier     *handle
+	loaders      []*handle
+	regions      regions
+}
+
+// loader returns the loader that owns an object id.
+func (c *core) loader(id object.ID) *handle { return c.loaders[int(id[0])%len(c.loaders)] }
+
+// layerOf returns the layer that a state points to.
+func (c *core) layerOf(s *tree.State) layer.Layer {
+	if s.Where == tree.Upper {
+		return c.upper
+	}
+	return c.dicfuse
+}
+
+// work runs f in a bounded worker. f sends its own fact; if it panics, failed does.
+func (c *core) work(f func(), failed func()) {
+	go func() {
+		c.workers <- struct{}{}
+		defer func() { <-c.workers }()
+		defer func() {
+			if r := recover(); r != nil {
+				c.log.Error("worker panicked", slog.Any("reason", r))
+				failed()
+			}
+		}()
+		f()
+	}()
+}
+
+// regions counts a mount's regions and keeps their addresses for the end. The mount's own regions start new ones, so the
+// list is a lock-free stack.
+type regions struct {
+	count atomic.Uint32
+	top   atomic.Pointer[regionLink]
+}
+
+type regionLink struct {
+	*handle
+	next *regionLink
+}
+
+func (r *regions) push(h *handle) {
+	link := &regionLink{handle: h}
+	for {
+		link.next = r.top.Load()
+		if r.top.CompareAndSwap(link.next, link) {
+			return
+		}
+	}
+}
+
+func (r *regions) all() []*handle {
+	var hs []*handle
+	for l := r.top.Load(); l != nil; l = l.next {
+		hs = append(hs, l.handle)
+	}
+	return hs
+}
+
+// spawnRegion starts a region and returns the owner of what it will own.
+func (c *core) spawnRegion() *tree.Owner {
+	h := c.stage.spawn("region", c.regions.count.Add(1), func(self *handle) behaviour { return newRegion(c, self) })
+	c.regions.push(h)
+	return &h.Owner
+}

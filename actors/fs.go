@@ -1,0 +1,190 @@
+package actors
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/layer"
+	"github.com/antares-actor/antares-actor/internal/tree"
+)
+
+// FS is a mount's file system as a bridge to the kernel calls it: one method an operation, without anything of the FUSE
+// protocol. Methods may be called concurrently, and wait for what they need. Nodes are named by their numbers; a number that
+// the kernel was not given, or has forgotten, gives ErrStale.
+//
+// Each method that returns an Attr for the kernel to keep has counted one lookup of that node (see Forget).
+type FS struct{ core *core }
+
+// maxReloads is how often a request tries again when what it waited for is gone again: a table that a panic made be
+// forgotten, an object that was evicted.
+const maxReloads = 4
+
+func (f *FS) node(ino uint64) (*tree.Node, error) {
+	if n := f.core.index.Find(ino); n != nil {
+		return n, nil
+	}
+	return nil, ErrStale
+}
+
+// ask sends a message to the node's owner and waits for the answer.
+func (f *FS) ask(who Caller, owner *tree.Owner, m request) error {
+	c := m.call()
+	c.open()
+	owner.Tell(m)
+	return c.wait(who)
+}
+
+// table returns the directory's listing, loading it if it is not there.
+func (f *FS) table(who Caller, dir *tree.Node) (*tree.Table, error) {
+	if !dir.IsDir() {
+		return nil, errno("lookup", unix.ENOTDIR)
+	}
+	for range maxReloads {
+		if t := dir.Table(); t != nil {
+			return t, nil
+		}
+		if err := f.ask(who, dir.Owner, &loadTable{Dir: dir}); err != nil {
+			return nil, err
+		}
+	}
+	return nil, ErrPanic
+}
+
+// attr returns the node's attributes, learning a lower file's size if nobody knows it.
+func (f *FS) attr(who Caller, n *tree.Node) (tree.Attr, error) {
+	for range maxReloads {
+		s := n.State()
+		a, err := f.core.layerOf(s).Attr(n, s)
+		if !errors.Is(err, layer.ErrNotLoaded) {
+			return a, err
+		}
+		m := &resolveSize{Node: n}
+		if err := f.ask(who, n.Owner, m); err != nil {
+			return tree.Attr{}, err
+		}
+		if n.State() == s { // unless it was promoted meanwhile
+			a.Size, a.Blocks = m.size, (m.size+511)/512
+			return a, nil
+		}
+	}
+	return tree.Attr{}, ErrOrigin
+}
+
+// Lookup finds a name. ENOENT is authoritative: it comes from a directory that is wholly known.
+func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
+	dir, err := f.node(parent)
+	if err != nil {
+		return tree.Attr{}, err
+	}
+	t, err := f.table(who, dir)
+	if err != nil {
+		return tree.Attr{}, err
+	}
+	e, ok := t.Lookup(name)
+	if !ok {
+		return tree.Attr{}, unix.ENOENT
+	}
+	return f.remember(who, e.Node)
+}
+
+// remember counts a lookup of the node and returns its attributes; if they cannot be had, the count is taken back.
+func (f *FS) remember(who Caller, n *tree.Node) (tree.Attr, error) {
+	n = f.core.index.Remember(n)
+	a, err := f.attr(who, n)
+	if err != nil {
+		f.Forget(n.Ino, 1)
+	}
+	return a, err
+}
+
+// Forget takes back count lookups of a number. When none is left the kernel has let go of the inode: its descriptor is
+// closed, and what was kept of a removed file is removed.
+func (f *FS) Forget(ino, count uint64) {
+	n, gone := f.core.index.Forget(ino, count)
+	if !gone {
+		return
+	}
+	f.core.upper.Drop(n)
+	if s := n.State(); s.Orphan && s.Where == tree.Upper {
+		f.core.upperActor.Tell(&reap{Ino: n.Ino, Type: n.Type})
+	}
+}
+
+// Getattr is stat.
+func (f *FS) Getattr(who Caller, ino uint64) (tree.Attr, error) {
+	n, err := f.node(ino)
+	if err != nil {
+		return tree.Attr{}, err
+	}
+	return f.attr(who, n)
+}
+
+// DirEntry is one entry of a directory stream.
+type DirEntry struct {
+	Ino    uint64
+	Type   uint32 // S_IFMT bits
+	Name   string
+	Cookie uint64 // the stream goes on after it
+}
+
+// Readdir yields the entries after a cookie, 0 being the start; "." and ".." come first.
+func (f *FS) Readdir(who Caller, ino, after uint64, yield func(DirEntry) bool) error {
+	dir, err := f.node(ino)
+	if err != nil {
+		return err
+	}
+	t, err := f.table(who, dir)
+	if err != nil {
+		return err
+	}
+	parent := dir.Ino
+	if p := dir.Place().Parent; p != nil {
+		parent = p.Ino
+	}
+	if after < tree.DotCookie && !yield(DirEntry{Ino: dir.Ino, Type: unix.S_IFDIR, Name: ".", Cookie: tree.DotCookie}) {
+		return nil
+	}
+	if after < tree.DotDotCookie && !yield(DirEntry{Ino: parent, Type: unix.S_IFDIR, Name: "..", Cookie: tree.DotDotCookie}) {
+		return nil
+	}
+	for e := range t.After(max(after, tree.DotDotCookie)) {
+		if !yield(DirEntry{Ino: e.Node.Ino, Type: e.Node.Type, Name: e.Name, Cookie: e.Cookie}) {
+			break
+		}
+	}
+	return nil
+}
+
+// LookupKnown is Lookup for a directory stream: ok only if the answer needs no waiting.
+func (f *FS) LookupKnown(parent uint64, name string) (a tree.Attr, ok bool) {
+	dir := f.core.index.Find(parent)
+	if dir == nil {
+		return a, false
+	}
+	t := dir.Table()
+	if t == nil {
+		return a, false
+	}
+	e, ok := t.Lookup(name)
+	if !ok {
+		return a, false
+	}
+	n := f.core.index.Remember(e.Node)
+	s := n.State()
+	a, err := f.core.layerOf(s).Attr(n, s)
+	if err != nil {
+		f.Forget(n.Ino, 1)
+	}
+	return a, err == nil
+}
+
+// Path returns a number's path in the mount and the names of its owner and layer, for logs.
+func (f *FS) Path(ino uint64) (path string, owner uint32, layer string) {
+	n := f.core.index.Find(ino)
+	if n == nil {
+		return "?", 0, ""
+	}
+	s := n.State()
+	return "/" + n.Path(), n.Owner.ID, f.core.layerOf(s).Name()
+}

@@ -1,0 +1,170 @@
+package actors
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/layer"
+	"github.com/antares-actor/antares-actor/internal/tree"
+	"github.com/antares-actor/antares-actor/internal/upper"
+)
+
+// Read fills p with the file's bytes from off; a short count means its end.
+func (f *FS) Read(who Caller, ino uint64, p []byte, off int64) (int, error) {
+	n, err := f.node(ino)
+	if err != nil {
+		return 0, err
+	}
+	for range maxReloads {
+		s := n.State()
+		count, err := f.core.layerOf(s).ReadAt(n, s, p, off)
+		if !errors.Is(err, layer.ErrNotLoaded) {
+			return count, err
+		}
+		if err := f.fetch(who, s); err != nil {
+			return 0, err
+		}
+	}
+	return 0, ErrOrigin
+}
+
+// fetch brings a lower file's content here.
+func (f *FS) fetch(who Caller, s *tree.State) error {
+	return f.ask(who, &f.core.loader(s.Object).Owner, &fetchBlob{Source: f.core.source, ID: s.Object})
+}
+
+// Readlink returns a symbolic link's target.
+func (f *FS) Readlink(who Caller, ino uint64) (string, error) {
+	n, err := f.node(ino)
+	if err != nil {
+		return "", err
+	}
+	for range maxReloads {
+		s := n.State()
+		target, err := f.core.layerOf(s).Readlink(n, s)
+		if !errors.Is(err, layer.ErrNotLoaded) {
+			return target, err
+		}
+		if err := f.fetch(who, s); err != nil {
+			return "", err
+		}
+	}
+	return "", ErrOrigin
+}
+
+// writable returns the node's upper file, acquired, promoting the node first if need be.
+func (f *FS) writable(who Caller, ino uint64) (*upper.File, error) {
+	n, err := f.node(ino)
+	if err != nil {
+		return nil, err
+	}
+	if n.State().Where == tree.Lower {
+		if err := f.ask(who, n.Owner, &promoteNode{Node: n, Keep: keepAll}); err != nil {
+			return nil, err
+		}
+	}
+	return f.core.upper.Open(n)
+}
+
+// Write writes p at off. dropSetID clears set-uid and set-gid as a write by an unprivileged caller does.
+func (f *FS) Write(who Caller, ino uint64, p []byte, off int64, dropSetID bool) (int, error) {
+	file, err := f.writable(who, ino)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Release()
+	n, err := file.WriteAt(p, off)
+	if err == nil && dropSetID {
+		err = file.DropPrivileges()
+	}
+	return n, err
+}
+
+// Allocate is fallocate.
+func (f *FS) Allocate(who Caller, ino uint64, mode uint32, off, length int64) error {
+	file, err := f.writable(who, ino)
+	if err != nil {
+		return err
+	}
+	defer file.Release()
+	return file.Allocate(mode, off, length)
+}
+
+// Sync makes a file or directory durable. What is still in the lower layer has nothing to lose.
+func (f *FS) Sync(ino uint64, dataOnly bool) error {
+	n, err := f.node(ino)
+	if err != nil || n.State().Where == tree.Lower {
+		return err
+	}
+	file, err := f.core.upper.Open(n)
+	if err != nil {
+		return err
+	}
+	defer file.Release()
+	return file.Sync(dataOnly)
+}
+
+// Seek answers SEEK_DATA and SEEK_HOLE.
+func (f *FS) Seek(who Caller, ino uint64, off int64, whence int) (int64, error) {
+	n, err := f.node(ino)
+	if err != nil {
+		return 0, err
+	}
+	for range maxReloads {
+		s := n.State()
+		at, err := f.core.layerOf(s).Seek(n, s, off, whence)
+		if !errors.Is(err, layer.ErrNotLoaded) {
+			return at, err
+		}
+		if err := f.fetch(who, s); err != nil {
+			return 0, err
+		}
+	}
+	return 0, ErrOrigin
+}
+
+// CopyRange is copy_file_range; the files may share blocks afterwards.
+func (f *FS) CopyRange(who Caller, from uint64, fromOff int64, to uint64, toOff int64, length int) (int, error) {
+	src, err := f.node(from)
+	if err != nil {
+		return 0, err
+	}
+	if src.State().Where == tree.Lower {
+		return 0, errno("copy_file_range", unix.EXDEV) // the kernel then copies by itself, which needs no special case here
+	}
+	dst, err := f.writable(who, to)
+	if err != nil {
+		return 0, err
+	}
+	defer dst.Release()
+	in, err := f.core.upper.Open(src)
+	if err != nil {
+		return 0, err
+	}
+	defer in.Release()
+	return dst.CopyRange(in, fromOff, toOff, length)
+}
+
+// Statfs describes the file system that upper is on: the space there is for changes.
+func (f *FS) Statfs() (unix.Statfs_t, error) { return f.core.upper.Store.Root().Statfs() }
+
+// Xattr reads an extended attribute into dst, or with an empty dst returns its size.
+func (f *FS) Xattr(ino uint64, name string, dst []byte) (int, error) {
+	n, err := f.node(ino)
+	if err != nil {
+		return 0, err
+	}
+	s := n.State()
+	return f.core.layerOf(s).Xattr(n, s, name, dst)
+}
+
+// Xattrs returns the names of the extended attributes, each ended by a zero byte.
+func (f *FS) Xattrs(ino uint64) ([]byte, error) {
+	n, err := f.node(ino)
+	if err != nil {
+		return nil, err
+	}
+	s := n.State()
+	return f.core.layerOf(s).Xattrs(n, s)
+}

@@ -1,0 +1,79 @@
+package actors
+
+import (
+	"log/slog"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// dicfuse is the actor of the lower layer: it owns the pin, and turns what regions miss into fetches at that commit.
+type dicfuse struct {
+	core   *core
+	commit object.ID
+}
+
+func (d *dicfuse) receive(msg any) {
+	switch m := msg.(type) {
+	case *readTree:
+		ref := remote.TreeRef{Commit: d.commit, Path: d.core.dicfuse.Path(m.Path), ID: m.ID}
+		d.core.loader(m.ID).Tell(&fetch{
+			Source: d.core.source, Want: wantTree, ID: m.ID, Ref: ref,
+			Done: func(o outcome) { m.To.Tell(&treeFetched{Dir: m.Dir, Payload: o.Payload, Err: o.Err}) },
+		})
+	case *readSize:
+		d.core.loader(m.ID).Tell(&fetch{
+			Source: d.core.source, Want: wantSize, ID: m.ID,
+			Done: func(o outcome) { m.To.Tell(&sized{Node: m.Node, Size: o.Size, Err: o.Err}) },
+		})
+	}
+}
+
+func (d *dicfuse) failed(msg any) {
+	switch m := msg.(type) {
+	case *readTree:
+		m.To.Tell(&treeFetched{Dir: m.Dir, Err: ErrPanic})
+	case *readSize:
+		m.To.Tell(&sized{Node: m.Node, Err: ErrPanic})
+	}
+}
+
+func (d *dicfuse) parked() []any { return nil }
+
+// upperLayer is the actor of the upper layer: it owns the work directory's orphans.
+type upperLayer struct{ core *core }
+
+func (u *upperLayer) receive(msg any) {
+	if m, ok := msg.(*reap); ok {
+		if err := u.core.upper.Store.Reap(m.Ino, m.Type); err != nil {
+			u.core.log.Warn("orphan stays until the next mount", slog.Uint64("ino", m.Ino), slog.Any("error", err))
+		}
+	}
+}
+
+func (u *upperLayer) failed(any)    {}
+func (u *upperLayer) parked() []any { return nil }
+
+// notifier is the actor that tells the kernel what changed without it. A notification may wait for a request that is under
+// way in the same directory; the mailbox is the queue, and nobody waits for it.
+type notifier struct{ core *core }
+
+func (n *notifier) receive(msg any) {
+	kernel := n.core.conn.Load()
+	if kernel == nil {
+		return
+	}
+	var err error
+	switch m := msg.(type) {
+	case *invalidateEntry:
+		err = (*kernel).InvalidateEntry(m.Parent, m.Name)
+	case *invalidateInode:
+		err = (*kernel).InvalidateInode(m.Ino)
+	}
+	if err != nil {
+		n.core.log.Debug("kernel notification", slog.Any("error", err))
+	}
+}
+
+func (n *notifier) failed(any)    {}
+func (n *notifier) parked() []any { return nil }

@@ -1,0 +1,241 @@
+package actors
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/layer"
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/internal/tree"
+	"github.com/antares-actor/antares-actor/internal/upper"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// Messages are immutable once sent, but for the Call in them. Commands are imperative, facts in the past tense.
+
+// Commands to a region.
+type (
+	// loadTable makes Dir's table known.
+	loadTable struct {
+		Call
+		Dir *tree.Node
+	}
+	// resolveSize makes a lower file's size known.
+	resolveSize struct {
+		Call
+		Node *tree.Node
+		size int64 // the answer
+	}
+	// promoteNode brings a node into upper; of a regular file's content at most Keep bytes.
+	promoteNode struct {
+		Call
+		Node *tree.Node
+		Keep int64
+	}
+	// create makes a file of any type.
+	create struct {
+		Call
+		Parent *tree.Node
+		Name   string
+		Birth  upper.Birth
+	}
+	// createTemp makes a regular file without a name, for O_TMPFILE.
+	createTemp struct {
+		Call
+		Parent *tree.Node
+		Birth  upper.Birth
+	}
+	// link gives Node a further name.
+	link struct {
+		Call
+		Node   *tree.Node
+		Parent *tree.Node
+		Name   string
+	}
+	// remove is unlink, or rmdir if Dir.
+	remove struct {
+		Call
+		Parent *tree.Node
+		Name   string
+		Dir    bool
+	}
+	// rename is renameat2.
+	rename struct {
+		Call
+		OldParent, NewParent *tree.Node
+		OldName, NewName     string
+		Flags                uint32
+	}
+	// setAttr changes what its Valid says.
+	setAttr struct {
+		Call
+		Node   *tree.Node
+		Change AttrChange
+	}
+	// setXattr sets an extended attribute, or removes it if Value is nil.
+	setXattr struct {
+		Call
+		Node  *tree.Node
+		Name  string
+		Value []byte
+		Flags int
+	}
+	// relay asks a region to load Dir and then to send Msg on to To, another region that needs Dir's table.
+	relay struct {
+		Dir *tree.Node
+		To  *tree.Owner
+		Msg request
+	}
+	// adopt tells the region of a rename's new parent that the rename is done on disk: it shows Entry, and answers.
+	adopt struct {
+		Rename *rename
+		Entry  tree.Entry
+	}
+)
+
+func (m *relay) call() *Call { return m.Msg.call() }
+func (m *adopt) call() *Call { return m.Rename.call() }
+
+// AttrChange is a SETATTR: what is nil stays.
+type AttrChange struct {
+	Mode         *uint32
+	UID, GID     *uint32
+	Size         *int64
+	Atime, Mtime *unix.Timespec // Nsec may be UTIME_NOW
+	DropSetID    bool           // a truncation by somebody whose writes clear set-uid and set-gid
+}
+
+// Facts to a region.
+type (
+	// treeFetched answers readTree.
+	treeFetched struct {
+		Dir     *tree.Node
+		Payload []byte
+		Err     error
+	}
+	// listed is a directory's merged listing, read by a worker.
+	listed struct {
+		Dir   *tree.Node
+		Items []layer.Item
+		Err   error
+	}
+	// sized answers readSize.
+	sized struct {
+		Node *tree.Node
+		Size int64
+		Err  error
+	}
+)
+
+// Commands to the dicfuse layer.
+type (
+	// readTree asks for a directory's tree object; treeFetched goes to To.
+	readTree struct {
+		Dir  *tree.Node
+		ID   object.ID
+		Path string // in the mount
+		To   *tree.Owner
+	}
+	// readSize asks for a blob's size; sized goes to To.
+	readSize struct {
+		Node *tree.Node
+		ID   object.ID
+		To   *tree.Owner
+	}
+)
+
+// Commands to copy-up.
+type (
+	// promote brings Node into upper, then sends Msg back to Back. If that fails it answers Msg itself.
+	promote struct {
+		Node *tree.Node
+		Keep int64
+		Back *tree.Owner // nil: answer Msg when done
+		Msg  request
+	}
+	// detach marks a lower node as having lost its name, once no promotion of it is in flight, then sends Msg back.
+	detach struct {
+		Node *tree.Node
+		Back *tree.Owner
+		Msg  request
+	}
+	// reattach takes a detach back: the removal failed.
+	reattach struct{ Node *tree.Node }
+	// learnSize records a lower file's size in its state.
+	learnSize struct {
+		Node *tree.Node
+		Size int64
+	}
+)
+
+func (m *promote) call() *Call { return m.Msg.call() }
+func (m *detach) call() *Call  { return m.Msg.call() }
+
+// Facts to copy-up.
+type (
+	// contentFetched says that the bytes a promotion waits for are here.
+	contentFetched struct {
+		Node *tree.Node
+		Err  error
+	}
+	// staged says that a worker built the copy.
+	staged struct {
+		Node   *tree.Node
+		Staged *upper.Staged
+		Err    error
+	}
+)
+
+// Commands to the loader.
+type (
+	// fetchBlob brings a blob's bytes into the content store, then finishes the Call.
+	fetchBlob struct {
+		Call
+		Source *source
+		ID     object.ID
+	}
+	// fetch brings something in and sends a fact: Done makes it of the outcome and sends it.
+	fetch struct {
+		Source *source
+		Want   want
+		ID     object.ID
+		Ref    remote.TreeRef // of a tree
+		Done   func(outcome)
+	}
+)
+
+// want is what a fetch is for.
+type want uint8
+
+const (
+	wantBlob want = iota
+	wantTree
+	wantSize
+)
+
+// outcome is what a fetch came to.
+type outcome struct {
+	Payload []byte // a tree's
+	Size    int64  // a blob's
+	Err     error
+}
+
+// fetched is the fact that a loader's worker sends back.
+type fetched struct {
+	Key     fetchKey
+	Outcome outcome
+}
+
+// reap tells the upper layer that the kernel has let go of an orphan.
+type reap struct {
+	Ino  uint64
+	Type uint32
+}
+
+// Commands to the notifier.
+type (
+	invalidateEntry struct {
+		Parent uint64
+		Name   string
+	}
+	invalidateInode struct{ Ino uint64 }
+)

@@ -1,0 +1,277 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/antares-actor/antares-actor/internal/layer"
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/internal/tree"
+	"github.com/antares-actor/antares-actor/internal/upper"
+)
+
+// Mount is one mount of an engine.
+type Mount struct {
+	engine *Engine
+	spec   MountSpec // immutable
+	actor  *handle   // immutable once the mount is listed
+	state  atomic.Uint32
+	live   atomic.Pointer[live]
+	done   chan struct{} // closed by the mount actor when the mount has ended
+}
+
+// live is what a mount has from Mounted on. Immutable.
+type live struct {
+	core  *core
+	conn  Conn
+	at    pinned
+	since time.Time
+}
+
+// State returns where the mount is in its life.
+func (m *Mount) State() State { return State(m.state.Load()) }
+
+// Mountpoint returns where it is mounted.
+func (m *Mount) Mountpoint() string { return m.spec.Mountpoint }
+
+// Spec returns what was asked for, completed by defaults.
+func (m *Mount) Spec() MountSpec { return m.spec }
+
+// Done is closed when the mount has ended, by Unmount or from outside.
+func (m *Mount) Done() <-chan struct{} { return m.done }
+
+// Commit returns the commit that the mount is pinned to.
+func (m *Mount) Commit() object.ID {
+	if l := m.live.Load(); l != nil {
+		return l.at.commit.ID
+	}
+	return object.ID{}
+}
+
+// Stats returns the mount's numbers.
+func (m *Mount) Stats() Stats {
+	s := Stats{State: m.State(), Origin: m.spec.Origin.Counts()}
+	l := m.live.Load()
+	if l == nil {
+		return s
+	}
+	s.Commit, s.Since = l.at.commit.ID, l.since
+	s.Inodes, s.Regions = l.core.index.Len(), l.core.regions.count.Load()
+	s.OpenFiles = l.core.upper.Store.OpenFiles()
+	s.Requests, s.Errors = l.conn.Counts()
+	return s
+}
+
+// FS returns the mount's file system, for bridges and tests; nil before Mounted.
+func (m *Mount) FS() *FS {
+	if l := m.live.Load(); l != nil {
+		return &FS{core: l.core}
+	}
+	return nil
+}
+
+// Unmount takes the mount away and returns when everything of it is stopped and closed. ErrBusy if it is in use;
+// ErrUnmounted if it has ended already.
+func (m *Mount) Unmount(ctx context.Context) error {
+	cmd := &unmount{}
+	cmd.open()
+	m.actor.Tell(cmd)
+	err := cmd.wait(Caller{Cancel: ctx.Done()})
+	if errors.Is(err, ErrInterrupted) {
+		return ctx.Err()
+	}
+	if errors.Is(err, ErrStopped) {
+		return ErrUnmounted
+	}
+	return err
+}
+
+// provision makes what a mount needs, in the order in which less has to be undone; it undoes what it made if it fails.
+func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
+	spec, e := m.spec, m.engine
+	if err := e.cfg.Bridge.Check(spec.Mountpoint); err != nil {
+		return nil, err
+	}
+	src := &source{origin: spec.Origin, content: e.cfg.Content, log: e.cfg.Log}
+	at, err := src.pin(ctx, spec.Rev, spec.Path)
+	if err != nil {
+		return nil, err
+	}
+	store, err := upper.Open(upper.Config{Upper: spec.Upper, Work: spec.Work, Log: e.cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	c := e.newCore(store, src, at, spec)
+	conn, err := e.cfg.Bridge.Attach(ctx, &FS{core: c}, AttachOptions{Mountpoint: spec.Mountpoint, FsName: fsName(spec, at)})
+	if err != nil {
+		c.stop()
+		store.Discard(spec.Work)
+		return nil, err
+	}
+	c.conn.Store(&conn)
+	return &live{core: c, conn: conn, at: at, since: time.Now()}, nil
+}
+
+// newCore builds the mount's layers, its root, and its actors.
+func (e *Engine) newCore(store *upper.Store, src *source, at pinned, spec MountSpec) *core {
+	c := &core{
+		log: e.cfg.Log, stage: e.stage, workers: e.workers, index: tree.NewIndex(), source: src, loaders: e.loaders,
+		upper:   layer.NewPassthrough(store),
+		dicfuse: layer.NewDicfuse(e.cfg.Content, at.path, at.commit.Time, spec.UID, spec.GID),
+	}
+	c.dicfuseActor = e.stage.spawn("dicfuse", 0, func(*handle) behaviour { return &dicfuse{core: c, commit: at.commit.ID} })
+	c.upperActor = e.stage.spawn("upper", 0, func(*handle) behaviour { return &upperLayer{core: c} })
+	c.copyUp = e.stage.spawn("copy-up", 0, func(self *handle) behaviour { return newCopyUp(c, self) })
+	c.notifier = e.stage.spawn("notifier", 0, func(*handle) behaviour { return &notifier{core: c} })
+	c.root = tree.NewNode(tree.RootIno, c.spawnRegion(), typeDir, tree.Place{},
+		tree.State{Where: tree.Upper, Object: at.tree, UpperIno: store.Root().Ino()})
+	c.index.Remember(c.root) // the kernel knows it without asking
+	return c
+}
+
+const typeDir = 0o040000
+
+// fsName is what the mount table shows as the source. Commas would end the option.
+func fsName(spec MountSpec, at pinned) string {
+	name := spec.FsName
+	if name == "" {
+		name = spec.Origin.String() + "@" + at.commit.ID.String()[:12]
+		if at.path != "" {
+			name += ":" + at.path
+		}
+	}
+	return strings.ReplaceAll(name, ",", ";")
+}
+
+// stop ends the mount's actors. No request is being served any more.
+func (c *core) stop() {
+	c.stage.stop(c.regions.all()...)
+	c.stage.stop(c.copyUp, c.dicfuseActor, c.notifier, c.upperActor)
+	c.upper.Close()
+}
+
+// Commands and facts to a mount actor.
+type (
+	unmount     struct{ Call }
+	provisioned struct {
+		cmd  *startMount
+		live *live
+		err  error
+	}
+	detached struct{} // the kernel has let go of the mount
+	stopped  struct{} // everything of the mount is stopped and closed
+	refused  struct{ err error }
+)
+
+// mountActor owns a mount's state. Its incarnations share nothing but what the Mount publishes; a command that waits for an
+// unmount is parked.
+type mountActor struct {
+	mount   *Mount
+	self    *handle
+	waiting []any // unmount commands
+}
+
+func (a *mountActor) receive(msg any) {
+	switch m := msg.(type) {
+	case *startMount:
+		a.start(m)
+	case *provisioned:
+		a.provisioned(m)
+	case *unmount:
+		a.unmount(m)
+	case *refused:
+		a.mount.state.Store(uint32(Ready))
+		a.answer(m.err)
+	case *detached:
+		a.detached()
+	case *stopped:
+		a.ended(Unmounted)
+		a.answer(nil)
+	}
+}
+
+func (a *mountActor) failed(any)    {}
+func (a *mountActor) parked() []any { return a.waiting }
+
+// start provisions in a worker: it reads from the origin.
+func (a *mountActor) start(cmd *startMount) {
+	mount, self := a.mount, a.self
+	go func() {
+		fact := &provisioned{cmd: cmd, err: ErrPanic}
+		defer func() {
+			if r := recover(); r != nil {
+				mount.engine.cfg.Log.Error("mounting panicked", slog.Any("reason", r))
+			}
+			self.Tell(fact)
+		}()
+		fact.live, fact.err = mount.provision(cmd.ctx)
+	}()
+}
+
+func (a *mountActor) provisioned(m *provisioned) {
+	if m.err != nil {
+		a.ended(Failed)
+		m.cmd.finish(m.err)
+		return
+	}
+	a.mount.live.Store(m.live)
+	a.mount.state.Store(uint32(Mounted))
+	self, conn := a.self, m.live.conn
+	go func() {
+		<-conn.Done()
+		self.Tell(&detached{})
+	}()
+	a.mount.state.Store(uint32(Ready)) // the root is listed and pinned; nothing else is prewarmed
+	m.cmd.finish(nil)
+}
+
+func (a *mountActor) unmount(m *unmount) {
+	a.waiting = append(a.waiting, m)
+	if a.mount.State() != Ready {
+		if s := a.mount.State(); s == Unmounted || s == Failed {
+			a.answer(ErrUnmounted)
+		}
+		return // under way: it answers all who wait
+	}
+	a.mount.state.Store(uint32(Quiescing))
+	self, conn := a.self, a.mount.live.Load().conn
+	go func() {
+		if err := conn.Unmount(); err != nil {
+			self.Tell(&refused{err: err})
+		}
+	}()
+}
+
+// detached stops the mount's actors in a worker: they are stopped by messages that are waited for.
+func (a *mountActor) detached() {
+	a.mount.state.Store(uint32(Unmounting))
+	self, l := a.self, a.mount.live.Load()
+	go func() {
+		l.core.stop()
+		l.core.upper.Store.Close()
+		self.Tell(&stopped{})
+	}()
+}
+
+func (a *mountActor) ended(s State) {
+	a.mount.state.Store(uint32(s))
+	close(a.mount.done)
+	a.mount.engine.actor.Tell(&mountEnded{mount: a.mount})
+}
+
+func (a *mountActor) answer(err error) {
+	for _, w := range a.waiting {
+		w.(*unmount).finish(err)
+	}
+	a.waiting = nil
+}
+
+// String names the mount in logs.
+func (m *Mount) String() string {
+	return fmt.Sprintf("%s on %s", m.spec.Origin, m.spec.Mountpoint)
+}

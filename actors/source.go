@@ -1,0 +1,127 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// Content is the store of objects, shared by all mounts of an engine. What it returns was verified against its id.
+type Content interface {
+	Bytes(id object.ID) ([]byte, bool)
+	ReadAt(id object.ID, p []byte, off int64) (int, error)
+	Size(id object.ID) (int64, bool)
+	Open(id object.ID) (*os.File, error)
+	PutBytes(kind object.Kind, id object.ID, b []byte) error
+	Put(kind object.Kind, id object.ID, size int64, r io.Reader) (int64, error)
+}
+
+// smallBlob is the size in bytes up to which a blob is fetched when only its size was asked for: whoever stats a small
+// file opens it next, and one round trip costs more than the bytes.
+const smallBlob = 256 << 10
+
+// source reads one origin through the content store. Its methods wait; they run in workers.
+type source struct {
+	origin  remote.Origin
+	content Content
+	log     *slog.Logger
+}
+
+// tree returns a tree object's payload, from the store if it is there.
+func (s *source) tree(ctx context.Context, ref remote.TreeRef) ([]byte, error) {
+	if ref.ID == object.EmptyTree {
+		return nil, nil
+	}
+	if b, ok := s.stored(ref.ID); ok {
+		return b, nil
+	}
+	t, err := s.origin.Tree(ctx, ref)
+	if err != nil {
+		return nil, s.trouble("tree", ref.Path, err)
+	}
+	if t.Derived {
+		return t.Payload, nil
+	}
+	if err := s.content.PutBytes(object.Tree, ref.ID, t.Payload); err != nil {
+		return nil, s.trouble("tree", ref.Path, err)
+	}
+	return t.Payload, nil
+}
+
+// stored reads a whole object of the store, however large.
+func (s *source) stored(id object.ID) ([]byte, bool) {
+	if b, ok := s.content.Bytes(id); ok {
+		return b, true
+	}
+	size, ok := s.content.Size(id)
+	if !ok {
+		return nil, false
+	}
+	b := make([]byte, size)
+	n, err := s.content.ReadAt(id, b, 0)
+	return b, err == nil && int64(n) == size
+}
+
+// blob brings a blob into the store and returns its size in bytes.
+func (s *source) blob(ctx context.Context, id object.ID) (int64, error) {
+	if size, ok := s.content.Size(id); ok {
+		return size, nil
+	}
+	b, err := s.origin.Blob(ctx, id)
+	if err != nil {
+		return 0, s.trouble("blob", id.String(), err)
+	}
+	defer func() { _ = b.Close() }()
+	return s.store(id, b)
+}
+
+// store keeps an open blob's bytes: a small one by way of memory, where it can be read even if the disk is full.
+func (s *source) store(id object.ID, b remote.Blob) (int64, error) {
+	if b.Size < 0 || b.Size > smallBlob {
+		n, err := s.content.Put(object.Blob, id, b.Size, b)
+		return n, s.trouble("blob", id.String(), err)
+	}
+	buf := make([]byte, b.Size)
+	if _, err := io.ReadFull(b, buf); err != nil {
+		return 0, s.trouble("blob", id.String(), fmt.Errorf("body ended early: %w", err))
+	}
+	return b.Size, s.trouble("blob", id.String(), s.content.PutBytes(object.Blob, id, buf))
+}
+
+// size returns a blob's size in bytes, the cheapest way that the origin offers.
+func (s *source) size(ctx context.Context, id object.ID) (int64, error) {
+	if size, ok := s.content.Size(id); ok {
+		return size, nil
+	}
+	if sizer, ok := s.origin.(remote.Sizer); ok {
+		n, err := sizer.Size(ctx, id)
+		return n, s.trouble("size", id.String(), err)
+	}
+	b, err := s.origin.Blob(ctx, id)
+	if err != nil {
+		return 0, s.trouble("size", id.String(), err)
+	}
+	defer func() { _ = b.Close() }()
+	if b.Size > smallBlob {
+		return b.Size, nil // the body stays unread
+	}
+	return s.store(id, b)
+}
+
+// trouble wraps an error of the origin so that it ends as EIO, never as absence, and says so in the log.
+func (s *source) trouble(what, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, context.Canceled) {
+		s.log.Warn("origin cannot be read", slog.String("what", what), slog.String("name", name),
+			slog.String("origin", s.origin.String()), slog.Any("error", err))
+	}
+	return fmt.Errorf("%w: %s %s: %w", ErrOrigin, what, name, err)
+}

@@ -1,0 +1,142 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// Errors of mounting. Each is wrapped in a text that names the input and the remedy.
+var (
+	ErrBadSpec   = errors.New("mount cannot be made as asked")
+	ErrNoPath    = errors.New("no such directory at the origin")
+	ErrMount     = errors.New("mount failed")
+	ErrBusy      = errors.New("mount is busy")
+	ErrUnmounted = errors.New("not mounted")
+)
+
+// MountSpec says what to mount where.
+type MountSpec struct {
+	Origin     remote.Origin // the caller closes it, after the unmount
+	Rev        string        // commit, tag or branch; "" is the origin's head
+	Path       string        // the directory of the repository to mount, "" for all of it
+	Mountpoint string        // an empty directory
+	Upper      string        // the writable directory, made if missing
+	Work       string        // work directory; "" is Upper + ".work"
+	UID, GID   uint32        // whom the repository's files belong to
+	FsName     string        // the source shown in the mount table; "" is the origin and commit
+}
+
+func (s *MountSpec) check() error {
+	switch {
+	case s.Origin == nil:
+		return fmt.Errorf("%w: no origin", ErrBadSpec)
+	case s.Mountpoint == "":
+		return fmt.Errorf("%w: no mountpoint", ErrBadSpec)
+	case s.Upper == "":
+		return fmt.Errorf("%w: no upper directory", ErrBadSpec)
+	}
+	for _, name := range strings.Split(s.Path, "/") {
+		if s.Path != "" && object.CheckName(name) != nil {
+			return fmt.Errorf("%w: path %q: give a directory of the repository as a/b/c", ErrBadSpec, s.Path)
+		}
+	}
+	if s.Work == "" {
+		s.Work = strings.TrimRight(s.Upper, "/") + ".work"
+	}
+	return nil
+}
+
+// pinned is what a mount shows: a commit and a directory in it.
+type pinned struct {
+	commit remote.Commit
+	path   string
+	tree   object.ID // of the directory
+}
+
+// pin resolves the revision and the path. It fetches the commit and the trees on the way to the path, the last one
+// included, so that a mount that succeeds can be listed.
+func (s *source) pin(ctx context.Context, rev, path string) (pinned, error) {
+	c, err := s.origin.Pin(ctx, rev)
+	if err != nil {
+		return pinned{}, err
+	}
+	if c.Root != nil {
+		if err := s.content.PutBytes(object.Tree, c.Tree, c.Root); err != nil {
+			return pinned{}, fmt.Errorf("%w: root tree: %w", ErrOrigin, err)
+		}
+	}
+	p := pinned{commit: c, path: path, tree: c.Tree}
+	names := strings.Split(path, "/")
+	if path == "" {
+		names = nil
+	}
+	for i := 0; ; i++ {
+		at := strings.Join(names[:i], "/")
+		payload, err := s.tree(ctx, remote.TreeRef{Commit: c.ID, Path: at, ID: p.tree})
+		if err != nil {
+			return pinned{}, err
+		}
+		entries, err := object.ParseTree(payload)
+		if err != nil {
+			return pinned{}, fmt.Errorf("%w: directory %q: %w", ErrOrigin, at, err)
+		}
+		if i == len(names) {
+			return p, nil
+		}
+		if p.tree, err = subtree(entries, names[i]); err != nil {
+			return pinned{}, fmt.Errorf("%w: %s at %s", err, strings.Join(names[:i+1], "/"), c.ID)
+		}
+	}
+}
+
+func subtree(entries []object.Entry, name string) (object.ID, error) {
+	for _, e := range entries {
+		switch {
+		case e.Name != name:
+		case e.Mode == object.ModeTree:
+			return e.ID, nil
+		default:
+			return object.ID{}, fmt.Errorf("%w (it is a file, or a submodule)", ErrNoPath)
+		}
+	}
+	return object.ID{}, ErrNoPath
+}
+
+// State is where a mount is in its life.
+type State uint32
+
+// A mount's states. Failed and Unmounted are the ends.
+const (
+	Provisioning State = iota
+	Mounted
+	Ready
+	Quiescing
+	Unmounting
+	Unmounted
+	Failed
+)
+
+// String returns the name as the control plane spells it.
+func (s State) String() string {
+	names := [...]string{"Provisioning", "Mounted", "Ready", "Quiescing", "Unmounting", "Unmounted", "Failed"}
+	return names[s]
+}
+
+// Stats is a mount in numbers, at one moment.
+type Stats struct {
+	State     State
+	Commit    object.ID
+	Since     time.Time
+	Inodes    int // known to the kernel
+	Regions   uint32
+	OpenFiles int64             // descriptors held on upper
+	Requests  map[string]uint64 // by FUSE operation
+	Errors    map[string]uint64 // by "OPERATION errno"
+	Origin    remote.Counts
+}

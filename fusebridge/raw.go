@@ -1,0 +1,87 @@
+package fusebridge
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/antares-actor/antares-actor/actors"
+)
+
+// raw turns the protocol's operations into calls of an actors.FS. Its methods are split by op family over raw_*.go.
+type raw struct {
+	fuse.RawFileSystem // answers ENOSYS to what the kernel never sends us: locks and ioctl are overridden below
+	fs                 *actors.FS
+}
+
+var _ fuse.RawFileSystem = (*raw)(nil)
+
+func newRaw(fs *actors.FS) *raw { return &raw{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs} }
+
+// String implements fuse.RawFileSystem.
+func (r *raw) String() string { return fsType }
+
+// Lookup implements fuse.RawFileSystem.
+func (r *raw) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	a, err := r.fs.Lookup(caller(cancel, h), h.NodeId, name)
+	if errors.Is(err, syscall.ENOENT) && !errors.Is(err, actors.ErrOrigin) {
+		absent(out)
+		return fuse.OK
+	}
+	if err != nil {
+		return status(err)
+	}
+	fillEntry(&a, out)
+	return fuse.OK
+}
+
+// Forget implements fuse.RawFileSystem.
+func (r *raw) Forget(nodeid, nlookup uint64) { r.fs.Forget(nodeid, nlookup) }
+
+// The operations that stateless mode turns off.
+
+// Open implements fuse.RawFileSystem: see the package comment.
+func (r *raw) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status { return fuse.ENOSYS }
+
+// OpenDir implements fuse.RawFileSystem: see the package comment.
+func (r *raw) OpenDir(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status { return fuse.ENOSYS }
+
+// Create implements fuse.RawFileSystem: see the package comment. The kernel sends MKNOD instead.
+func (r *raw) Create(<-chan struct{}, *fuse.CreateIn, string, *fuse.CreateOut) fuse.Status {
+	return fuse.ENOSYS
+}
+
+// Flush implements fuse.RawFileSystem: see the package comment.
+func (r *raw) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.ENOSYS }
+
+// Access implements fuse.RawFileSystem: the kernel checks by itself (default_permissions).
+func (r *raw) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status { return fuse.ENOSYS }
+
+// Release implements fuse.RawFileSystem; it comes after TMPFILE only.
+func (r *raw) Release(<-chan struct{}, *fuse.ReleaseIn) {}
+
+// ReleaseDir implements fuse.RawFileSystem.
+func (r *raw) ReleaseDir(*fuse.ReleaseIn) {}
+
+// The operations that Linux's own file systems refuse too.
+
+// Ioctl implements fuse.RawFileSystem: no ioctl is known here, which is ENOTTY.
+func (r *raw) Ioctl(<-chan struct{}, *fuse.IoctlIn, []byte, *fuse.IoctlOut, []byte) fuse.Status {
+	return fuse.Status(syscall.ENOTTY)
+}
+
+// GetLk implements fuse.RawFileSystem; locks stay in the kernel, which does not send it.
+func (r *raw) GetLk(<-chan struct{}, *fuse.LkIn, *fuse.LkOut) fuse.Status {
+	return fuse.Status(syscall.EOPNOTSUPP)
+}
+
+// SetLk implements fuse.RawFileSystem; see GetLk.
+func (r *raw) SetLk(<-chan struct{}, *fuse.LkIn) fuse.Status {
+	return fuse.Status(syscall.EOPNOTSUPP)
+}
+
+// SetLkw implements fuse.RawFileSystem; see GetLk.
+func (r *raw) SetLkw(<-chan struct{}, *fuse.LkIn) fuse.Status {
+	return fuse.Status(syscall.EOPNOTSUPP)
+}

@@ -1,0 +1,103 @@
+package fusebridge
+
+import (
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/internal/upper"
+	"golang.org/x/sys/unix"
+)
+
+// ReadDir implements fuse.RawFileSystem.
+func (r *raw) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	return status(r.fs.Readdir(caller(cancel, &in.InHeader), in.NodeId, in.Offset, func(e actors.DirEntry) bool {
+		return out.AddDirEntry(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: e.Name, Off: e.Cookie})
+	}))
+}
+
+// ReadDirPlus implements fuse.RawFileSystem. An entry whose attributes are not known here goes without them: a listing must
+// not fetch file contents to learn their sizes.
+func (r *raw) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	return status(r.fs.Readdir(caller(cancel, &in.InHeader), in.NodeId, in.Offset, func(e actors.DirEntry) bool {
+		entry := out.AddDirLookupEntry(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: e.Name, Off: e.Cookie})
+		if entry == nil {
+			return false
+		}
+		if e.Name == "." || e.Name == ".." {
+			return true
+		}
+		if a, ok := r.fs.LookupKnown(in.NodeId, e.Name); ok {
+			fillEntry(&a, entry)
+		}
+		return true
+	}))
+}
+
+// birth describes the file that the caller wants made.
+func (r *raw) birth(h *fuse.InHeader, mode uint32, rdev uint64, target string) upper.Birth {
+	return upper.Birth{Mode: mode, Rdev: rdev, Target: target, UID: h.Uid, GID: h.Gid}
+}
+
+// Mknod implements fuse.RawFileSystem; it makes regular files as well.
+func (r *raw) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	mode := in.Mode
+	if mode&unix.S_IFMT == 0 {
+		mode |= unix.S_IFREG
+	}
+	return r.create(cancel, &in.InHeader, name, r.birth(&in.InHeader, mode, decodeDev(in.Rdev), ""), out)
+}
+
+// Mkdir implements fuse.RawFileSystem.
+func (r *raw) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	return r.create(cancel, &in.InHeader, name, r.birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFDIR, 0, ""), out)
+}
+
+// Symlink implements fuse.RawFileSystem.
+func (r *raw) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
+	return r.create(cancel, h, name, r.birth(h, unix.S_IFLNK|0o777, 0, target), out)
+}
+
+func (r *raw) create(cancel <-chan struct{}, h *fuse.InHeader, name string, b upper.Birth, out *fuse.EntryOut) fuse.Status {
+	a, err := r.fs.Create(caller(cancel, h), h.NodeId, name, b)
+	if err != nil {
+		return status(err)
+	}
+	fillEntry(&a, out)
+	return fuse.OK
+}
+
+// Tmpfile implements fuse.RawFileSystem.
+func (r *raw) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
+	b := r.birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFREG, 0, "")
+	a, err := r.fs.CreateTemp(caller(cancel, &in.InHeader), in.NodeId, b)
+	if err != nil {
+		return status(err)
+	}
+	fillEntry(&a, &out.EntryOut)
+	return fuse.OK
+}
+
+// Link implements fuse.RawFileSystem.
+func (r *raw) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	a, err := r.fs.Link(caller(cancel, &in.InHeader), in.Oldnodeid, in.NodeId, name)
+	if err != nil {
+		return status(err)
+	}
+	fillEntry(&a, out)
+	return fuse.OK
+}
+
+// Unlink implements fuse.RawFileSystem.
+func (r *raw) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+	return status(r.fs.Remove(caller(cancel, h), h.NodeId, name, false))
+}
+
+// Rmdir implements fuse.RawFileSystem.
+func (r *raw) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+	return status(r.fs.Remove(caller(cancel, h), h.NodeId, name, true))
+}
+
+// Rename implements fuse.RawFileSystem.
+func (r *raw) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
+	return status(r.fs.Rename(caller(cancel, &in.InHeader), in.NodeId, oldName, in.Newdir, newName, in.Flags))
+}

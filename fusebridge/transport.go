@@ -1,0 +1,198 @@
+package fusebridge
+
+import (
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxWrite is the largest READ and WRITE, in bytes: the kernel's limit of 256 pages.
+	maxWrite = 1 << 20
+	// bufferSize holds a WRITE with its headers, or a READ's answer with its own.
+	bufferSize = maxWrite + 8192
+	// maxBackground is how many readahead and writeback requests the kernel keeps under way.
+	maxBackground = 128
+
+	// idleReaders is how many goroutines wait in read(2) at most. One is too few: the next request would wait for a thread to
+	// wake up; each more costs a thread.
+	idleReaders = 4
+
+	headerSize = 40 // of struct fuse_in_header
+	replySize  = 16 // of struct fuse_out_header
+
+	opInit            = 26
+	opCopyFileRange   = 47
+	opCopyFileRange64 = 53
+)
+
+// transport moves requests from /dev/fuse to handlers, and replies back. Each request runs on the goroutine that read it;
+// when the last idle reader gets one, another reader is started, so that a request that waits for the origin holds up
+// nobody.
+type transport struct {
+	fd      int
+	server  *fuse.ProtocolServer
+	counts  *counts
+	trace   *tracer // nil unless debug logging is on
+	log     *slog.Logger
+	buffers chan *buffer
+	idle    atomic.Int32
+	running sync.WaitGroup
+	ready   chan struct{} // closed when INIT is answered
+	once    sync.Once
+	done    chan struct{} // closed when no request is being served and none will be
+}
+
+// buffer is a reader's memory. It is mapped outside Go's heap: a thousand readers that wait for the origin would otherwise
+// make the collector believe in gigabytes of which only the first page is ever touched.
+type buffer struct{ in, out []byte }
+
+func newTransport(fd int, fs fuse.RawFileSystem, log *slog.Logger, trace *tracer) *transport {
+	t := &transport{
+		fd: fd, counts: new(counts), trace: trace, log: log, buffers: make(chan *buffer, 64),
+		ready: make(chan struct{}), done: make(chan struct{}),
+	}
+	t.server = fuse.NewProtocolServer(fs, &fuse.MountOptions{
+		MaxWrite: maxWrite, MaxBackground: maxBackground, EnableSymlinkCaching: true, ExplicitDataCacheControl: true,
+		ExtraCapabilities: fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO,
+		Logger:            slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		PanicHandler: func(reason any) fuse.Status {
+			log.Error("handler panicked", slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))
+			return fuse.EIO
+		},
+	})
+	return t
+}
+
+// start begins to serve.
+func (t *transport) start() {
+	for range 2 {
+		t.spawn()
+	}
+	go func() {
+		t.running.Wait()
+		_ = unix.Close(t.fd)
+		for {
+			select {
+			case b := <-t.buffers:
+				b.free()
+			default:
+				close(t.done)
+				return
+			}
+		}
+	}()
+}
+
+func (t *transport) spawn() {
+	t.idle.Add(1)
+	t.running.Add(1)
+	go func() {
+		defer t.running.Done()
+		b, err := t.buffer()
+		if err != nil {
+			t.log.Error("no memory for a reader", slog.Any("error", err))
+			t.idle.Add(-1)
+			return
+		}
+		t.serve(b)
+		select {
+		case t.buffers <- b:
+		default:
+			b.free()
+		}
+	}()
+}
+
+// serve reads and answers until the mount is gone or enough others wait.
+func (t *transport) serve(b *buffer) {
+	for {
+		n, err := unix.Read(t.fd, b.in)
+		switch err { //nolint:errorlint // a bare errno
+		case nil:
+		case unix.ENOENT, unix.EINTR, unix.EAGAIN: // ENOENT: the request was interrupted before we got it
+			continue
+		case unix.ENODEV: // unmounted
+			t.idle.Add(-1)
+			return
+		default:
+			t.log.Error("read /dev/fuse", slog.Any("error", err))
+			t.idle.Add(-1)
+			return
+		}
+		if t.idle.Add(-1) == 0 {
+			t.spawn()
+		}
+		t.handle(b.in[:n], b.out)
+		if t.idle.Add(1) > idleReaders {
+			t.idle.Add(-1)
+			return
+		}
+	}
+}
+
+// handle answers one request.
+func (t *transport) handle(in, out []byte) {
+	if len(in) < headerSize {
+		return
+	}
+	op := binary.NativeEndian.Uint32(in[4:])
+	if op == opCopyFileRange64 { // the same request; its answer, a 64-bit count, is the 32-bit one with its padding
+		binary.NativeEndian.PutUint32(in[4:], opCopyFileRange)
+	}
+	var began time.Time
+	var event traceEvent
+	if t.trace != nil {
+		began, event = time.Now(), t.trace.begin(op, in)
+	}
+	n, _ := t.server.HandleRequest([][]byte{in}, [][]byte{out})
+	var errno int32
+	if n >= replySize {
+		errno = -int32(binary.NativeEndian.Uint32(out[4:]))
+	}
+	t.counts.count(op, errno)
+	if t.trace != nil {
+		t.trace.end(event, errno, out[:n], time.Since(began))
+	}
+	if n > 0 {
+		if _, err := unix.Write(t.fd, out[:n]); err != nil && err != unix.ENOENT && err != unix.ENODEV { //nolint:errorlint // bare errnos; ENOENT: it was interrupted
+			t.log.Error("write /dev/fuse", slog.Any("error", err), slog.Uint64("op", uint64(op)))
+		}
+	}
+	if op == opInit {
+		t.once.Do(func() { close(t.ready) })
+	}
+}
+
+func (t *transport) buffer() (*buffer, error) {
+	select {
+	case b := <-t.buffers:
+		return b, nil
+	default:
+	}
+	b := new(buffer)
+	for _, part := range []*[]byte{&b.in, &b.out} {
+		m, err := unix.Mmap(-1, 0, bufferSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			b.free()
+			return nil, fmt.Errorf("mmap: %w", err)
+		}
+		*part = m
+	}
+	return b, nil
+}
+
+func (b *buffer) free() {
+	for _, part := range [][]byte{b.in, b.out} {
+		if part != nil {
+			_ = unix.Munmap(part)
+		}
+	}
+}
