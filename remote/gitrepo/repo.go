@@ -93,8 +93,8 @@ func (r *Repo) resolve(ctx context.Context, rev string) (object.ID, error) {
 		return object.ID{}, err
 	}
 	id, err := object.Parse(strings.TrimSpace(string(out)))
-	if err != nil {
-		return object.ID{}, fmt.Errorf("gitrepo: %s: resolve %q: %w: %w", r.path, rev, remote.ErrBadAnswer, err)
+	if err != nil { // "^v1" and the like name no commit but a set of them
+		return object.ID{}, fmt.Errorf("gitrepo: %s: %w: %q", r.path, remote.ErrUnknownRev, rev)
 	}
 	return id, nil
 }
