@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/internal/upper"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// Exit codes are part of the interface: they are never renumbered.
+const (
+	exitInternal = 1
+	exitConfig   = 2
+	exitMount    = 3
+	exitBind     = 4
+)
+
+var (
+	errUsage = errors.New("bad input")
+	errBind  = errors.New("cannot listen")
+)
+
+// commandStatus is how a command that "run" ran ended; "run" ends the same way and says nothing of its own.
+type commandStatus int
+
+func (commandStatus) Error() string { return "" }
+
+// exitCodes maps errors to exit codes; the first match counts.
+var exitCodes = []struct {
+	err  error
+	code int
+}{
+	{errBind, exitBind},
+	{errUsage, exitConfig},
+	{actors.ErrBadSpec, exitConfig},
+	{actors.ErrNoPath, exitConfig},
+	{remote.ErrUnknownRev, exitConfig},
+	{actors.ErrMount, exitMount},
+	{actors.ErrBusy, exitMount},
+	{actors.ErrUnmounted, exitMount},
+	{actors.ErrOrigin, exitMount},
+	{upper.ErrUnusable, exitMount},
+	{upper.ErrInUse, exitMount},
+	{remote.ErrUnavailable, exitMount},
+	{remote.ErrBadAnswer, exitMount},
+	{remote.ErrMismatch, exitMount},
+	{remote.ErrNotFound, exitMount},
+}
+
+func exitCode(err error) int {
+	var status commandStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
+	for _, row := range exitCodes {
+		if errors.Is(err, row.err) {
+			return row.code
+		}
+	}
+	return exitInternal
+}

@@ -1,0 +1,42 @@
+// Command antares-actor mounts a monorepo at one commit, lazily and writable. See README.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	// A second signal is for whoever waits the first one out: see serveUntilDone.
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	err := newRootCommand().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, "antares-actor:", text)
+		}
+		os.Exit(exitCode(err))
+	}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "antares-actor",
+		Short: "Mount a monorepo at one commit, lazily and writable",
+		Long: `Mount a monorepo at one commit, lazily and writable.
+
+EXIT STATUS
+  0 success, 1 internal error, 2 bad input or configuration, 3 mounting or unmounting failed, 4 an address is in use.
+  "run" exits with its command's status.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(newMountCommand(), newUnmountCommand(), newRunCommand(), newListCommand(), newMonoCommand(), newVersionCommand())
+	return root
+}

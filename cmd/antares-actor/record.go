@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/cache"
+)
+
+// record is what "list" knows of a mount beside the kernel's mount table. It is a file for as long as the mount is served;
+// one without a mount is left from a crash and means nothing.
+type record struct {
+	Mountpoint string `json:"mountpoint"`
+	Origin     string `json:"origin"`
+	Commit     string `json:"commit"`
+	Path       string `json:"path,omitempty"`
+	Upper      string `json:"upper"`
+	Work       string `json:"work"`
+	Cache      string `json:"cache"`
+	PID        int    `json:"pid"`
+}
+
+func newRecord(m *actors.Mount, o *mountOptions) record {
+	return record{
+		Mountpoint: m.Mountpoint(), Origin: o.origin, Commit: m.Commit().String(), Path: o.path,
+		Upper: o.upper, Work: m.Spec().Work, Cache: o.cache, PID: os.Getpid(),
+	}
+}
+
+// recordDir is one for all users where that can be: /run/antares-actor for root, else the user's runtime directory.
+func recordDir() string {
+	if os.Geteuid() == 0 {
+		return "/run/antares-actor"
+	}
+	return userDir("XDG_RUNTIME_DIR", ".local/state", os.TempDir())
+}
+
+func (r record) file() string {
+	return filepath.Join(recordDir(), strings.ReplaceAll(strings.Trim(r.Mountpoint, "/"), "/", "-")+fmt.Sprintf(".%d.json", r.PID))
+}
+
+// write publishes the record: temp and rename, so that a reader never sees half of it.
+func (r record) write() error {
+	if err := os.MkdirAll(recordDir(), 0o755); err != nil {
+		return err
+	}
+	return writeJSON(r.file(), r)
+}
+
+func (r record) remove() { _ = os.Remove(r.file()) }
+
+// records returns the records of this user, or of root, by mountpoint. Files that are not records are passed over.
+func records() map[string]record {
+	all := make(map[string]record)
+	for _, dir := range []string{"/run/antares-actor", recordDir()} {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+		for _, file := range files {
+			var r record
+			if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &r) == nil && alive(r.PID) {
+				all[r.Mountpoint] = r
+			}
+		}
+	}
+	return all
+}
+
+func alive(pid int) bool {
+	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	return err == nil
+}
+
+func writeJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// statistics are what --stats writes.
+type statistics struct {
+	Commit         string            `json:"commit"`
+	OriginRequests uint64            `json:"origin_requests"`
+	OriginBytes    uint64            `json:"origin_bytes"`
+	Requests       map[string]uint64 `json:"requests"`
+	Errors         map[string]uint64 `json:"errors"`
+	Inodes         int               `json:"inodes"`
+	Cache          cache.Stats       `json:"cache"`
+}
+
+func writeStats(path string, m *actors.Mount, store *cache.Store) error {
+	s := m.Stats()
+	return writeJSON(path, statistics{
+		Commit: s.Commit.String(), OriginRequests: s.Origin.Requests, OriginBytes: s.Origin.Bytes,
+		Requests: s.Requests, Errors: s.Errors, Inodes: s.Inodes, Cache: store.Stats(),
+	})
+}
