@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// roleVar tells a process of the harness what it is; the user's own has none.
+const roleVar = "ANTARES_BENCH_ROLE"
+
+// The roles. A runner's value is followed by ":" and the scratch directory.
+const (
+	roleRunner   = "runner"
+	roleWorkload = "workload"
+	roleServer   = "server"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	name, scratch := role()
+	if err := dispatch(ctx, name, scratch); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop has run
+	}
+}
+
+func dispatch(ctx context.Context, name, scratch string) error {
+	switch name {
+	case roleWorkload:
+		return serveTask(os.Stdin, os.Stdout)
+	case roleServer:
+		return serveTree(os.Args[1:])
+	}
+	o, err := parseOptions(os.Args[1:], os.Stderr)
+	if err != nil {
+		return err
+	}
+	if name == roleRunner {
+		return run(ctx, o, scratch)
+	}
+	return isolate(ctx, o)
+}
