@@ -26,6 +26,7 @@ type Config struct {
 	Backoff       time.Duration // wait before the second attempt, about doubling from there; 0 is 100 ms
 	HeaderTimeout time.Duration // longest wait for an answer's headers; 0 is 30 s
 	IdleTimeout   time.Duration // longest wait for any further byte of a body; 0 is 30 s
+	MaxListing    int64         // largest tree or listing in bytes, all held in memory; 0 is 64 MiB, some 700,000 names
 }
 
 // Client is an open Mega server.
@@ -86,6 +87,9 @@ func withDefaults(cfg Config) Config {
 	}
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = 30 * time.Second
+	}
+	if cfg.MaxListing == 0 {
+		cfg.MaxListing = 64 << 20
 	}
 	return cfg
 }

@@ -25,8 +25,7 @@ const (
 )
 
 const (
-	maxListing    = 64 << 20 // bytes of a listing or tree held in memory: some 700,000 names
-	maxErrorBody  = 4 << 10  // bytes of an error's body read for its message
+	maxErrorBody  = 4 << 10 // bytes of an error's body read for its message
 	maxRetryAfter = 5 * time.Second
 )
 
@@ -84,12 +83,14 @@ func (c *Client) fetch(ctx context.Context, url, contentType string) ([]byte, er
 			return nil, err
 		}
 		defer body.Close()
-		b, err := io.ReadAll(io.LimitReader(body, maxListing+1))
-		if err != nil {
-			return nil, err
+		var b []byte
+		if body.size <= c.cfg.MaxListing { // -1 when not announced
+			if b, err = io.ReadAll(io.LimitReader(body, c.cfg.MaxListing+1)); err != nil {
+				return nil, err
+			}
 		}
-		if len(b) > maxListing {
-			return nil, c.failed(url, fmt.Errorf("%w: more than %d bytes", remote.ErrBadAnswer, maxListing))
+		if max(body.size, int64(len(b))) > c.cfg.MaxListing {
+			return nil, c.failed(url, fmt.Errorf("%w: more than %d bytes", remote.ErrBadAnswer, c.cfg.MaxListing))
 		}
 		return b, nil
 	})
