@@ -15,7 +15,8 @@ func TestOptions(t *testing.T) {
 		want func(options) bool
 	}{
 		{"the defaults are everything", "", func(o options) bool {
-			return o.rounds == 5 && o.corpus == defaultCorpus && len(o.workloads) == len(workloads()) && len(o.contenders) == len(contenders()) && len(o.grounds) == 2
+			return o.rounds == 5 && o.corpus == defaultCorpus &&
+				len(o.workloads) == len(workloads()) && len(o.contenders) == len(contenders()) && len(o.grounds) == 2
 		}},
 		{"-quick is small", "-quick", func(o options) bool {
 			return o.rounds == 1 && o.corpus == "synthetic" && !slices.Contains(o.workloads, "go-build") && o.scale().FileMiB < 16

@@ -66,7 +66,11 @@ func TestRatio(t *testing.T) {
 	if got, ok := c.ratio("stat-walk", "antares", overlayName); !ok || math.Abs(got-0.5) > 1e-9 {
 		t.Errorf("ratio = %v, %v; want 0.5", got, ok)
 	}
-	for name, args := range map[string][2]string{"a contender without samples": {"stat-walk", "gofuse-memory"}, "a workload nobody ran": {"go-build", "antares"}, "a reference without samples": {"negative", "antares"}} {
+	for name, args := range map[string][2]string{
+		"a contender without samples": {"stat-walk", "gofuse-memory"},
+		"a workload nobody ran":       {"go-build", "antares"},
+		"a reference without samples": {"negative", "antares"},
+	} {
 		if got, ok := c.ratio(args[0], args[1], overlayName); ok {
 			t.Errorf("%s: ratio = %v; want none", name, got)
 		}

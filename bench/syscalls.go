@@ -96,7 +96,8 @@ func mkdirAt(dir int, name *byte) syscall.Errno {
 }
 
 func renameAt(dir int, from, to *byte) syscall.Errno {
-	_, _, errno := unix.Syscall6(unix.SYS_RENAMEAT2, uintptr(dir), uintptr(unsafe.Pointer(from)), uintptr(dir), uintptr(unsafe.Pointer(to)), 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_RENAMEAT2, uintptr(dir), uintptr(unsafe.Pointer(from)), uintptr(dir),
+		uintptr(unsafe.Pointer(to)), 0, 0)
 	return errno
 }
 

@@ -25,7 +25,7 @@ func workloads() []workload {
 		{"seq-write", "1 MiB of a sequential write, fsync included", seqWrite},
 		{"rand-write", "write of 4 KiB at random into a file", randWrite},
 		{"fsync-append", "append of 4 KiB and fsync", fsyncAppend},
-		{"copyup-small", "open, append of a byte and close: the first write to a small file of the lower layer, read before (plain has none: an append)", copyUpSmall},
+		{"copyup-small", "open, append of a byte and close: the first write to a small lower file, read before (plain: just an append)", copyUpSmall},
 		{"copyup-large", "the same for one large file of 32 MiB", copyUpLarge},
 		{"go-build", "go build of a program in the tree, standard library compiled before", goBuild},
 	}

@@ -48,13 +48,15 @@ func TestWorkloadsDoTheSameEverywhere(t *testing.T) {
 	}
 }
 
-// TestWorkloadsNoticeWrongContent changes one copy of the tree: each workload that looks there has another check, or fails.
-func TestWorkloadsNoticeWrongContent(t *testing.T) {
-	cases := []struct {
-		name      string
-		change    func(root string, m *manifest) error
-		workloads []string
-	}{
+// damage is a way to break a tree, and the workloads that look there.
+type damage struct {
+	name      string
+	change    func(root string, m *manifest) error
+	workloads []string
+}
+
+func damages() []damage {
+	return []damage{
 		{"a missing file", func(root string, m *manifest) error { return os.Remove(filepath.Join(root, m.hot(tinyScale())[0])) },
 			[]string{"stat-walk", "dir-walk", "re-read", "open-stat", "cold-stat", "cold-walk"}},
 		{"a changed byte", func(root string, m *manifest) error {
@@ -70,7 +72,11 @@ func TestWorkloadsNoticeWrongContent(t *testing.T) {
 			return os.WriteFile(filepath.Join(root, filepath.Dir(m.hot(tinyScale())[0]), "not-there.h"), nil, 0o644)
 		}, []string{"dir-walk", "negative", "cold-walk"}},
 	}
-	for _, c := range cases {
+}
+
+// TestWorkloadsNoticeWrongContent changes one copy of the tree: each workload that looks there has another check, or fails.
+func TestWorkloadsNoticeWrongContent(t *testing.T) {
+	for _, c := range damages() {
 		for _, name := range c.workloads {
 			t.Run(name+" with "+c.name, func(t *testing.T) {
 				root, m := tinyTree(t)

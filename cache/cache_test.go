@@ -155,8 +155,12 @@ func put(s *cache.Store, k object.Kind, id object.ID, size int64, r io.Reader, w
 }
 
 func TestPutRefuses(t *testing.T) {
-	small, large := payload(1, 1000), payload(2, 2*cache.SmallMax)
 	broken := errors.New("connection reset")
+	const largeSize = 2 * cache.SmallMax
+	small, large := payload(1, 1000), payload(2, largeSize)
+	part := large[:cache.SmallMax+9]
+	blob := func(b []byte) object.ID { return object.Sum(object.Blob, b) }
+	breaks := func(b []byte) io.Reader { return io.MultiReader(bytes.NewReader(b), iotest.ErrReader(broken)) }
 	cases := []struct {
 		name string
 		id   object.ID
@@ -164,17 +168,17 @@ func TestPutRefuses(t *testing.T) {
 		body io.Reader
 		want error
 	}{
-		{"a small body with a wrong hash", object.Sum(object.Blob, large), 1000, bytes.NewReader(small), cache.ErrMismatch},
-		{"a large body with a wrong hash", object.Sum(object.Blob, small), 2 * cache.SmallMax, bytes.NewReader(large), cache.ErrMismatch},
-		{"a large body of unknown size with a wrong hash", object.Sum(object.Blob, small), -1, bytes.NewReader(large), cache.ErrMismatch},
+		{"a small body with a wrong hash", blob(large), 1000, bytes.NewReader(small), cache.ErrMismatch},
+		{"a large body with a wrong hash", blob(small), largeSize, bytes.NewReader(large), cache.ErrMismatch},
+		{"a large body of unknown size with a wrong hash", blob(small), -1, bytes.NewReader(large), cache.ErrMismatch},
 		{"a small body of another kind", object.Sum(object.Tree, small), 1000, bytes.NewReader(small), cache.ErrMismatch},
-		{"a short small body", object.Sum(object.Blob, small), 1000, bytes.NewReader(small[:999]), io.ErrUnexpectedEOF},
-		{"a short large body", object.Sum(object.Blob, large), 2 * cache.SmallMax, bytes.NewReader(large[:cache.SmallMax+9]), io.ErrUnexpectedEOF},
-		{"a large body that ends small", object.Sum(object.Blob, large), 2 * cache.SmallMax, bytes.NewReader(small), io.ErrUnexpectedEOF},
-		{"a long small body", object.Sum(object.Blob, small[:999]), 999, bytes.NewReader(small), cache.ErrMismatch},
-		{"a long large body", object.Sum(object.Blob, large[:2*cache.SmallMax-1]), 2*cache.SmallMax - 1, bytes.NewReader(large), cache.ErrMismatch},
-		{"a small body that breaks", object.Sum(object.Blob, small), 1000, io.MultiReader(bytes.NewReader(small[:10]), iotest.ErrReader(broken)), broken},
-		{"a large body that breaks", object.Sum(object.Blob, large), 2 * cache.SmallMax, io.MultiReader(bytes.NewReader(large[:cache.SmallMax+9]), iotest.ErrReader(broken)), broken},
+		{"a short small body", blob(small), 1000, bytes.NewReader(small[:999]), io.ErrUnexpectedEOF},
+		{"a short large body", blob(large), largeSize, bytes.NewReader(part), io.ErrUnexpectedEOF},
+		{"a large body that ends small", blob(large), largeSize, bytes.NewReader(small), io.ErrUnexpectedEOF},
+		{"a long small body", blob(small[:999]), 999, bytes.NewReader(small), cache.ErrMismatch},
+		{"a long large body", blob(large[:largeSize-1]), largeSize - 1, bytes.NewReader(large), cache.ErrMismatch},
+		{"a small body that breaks", blob(small), 1000, breaks(small[:10]), broken},
+		{"a large body that breaks", blob(large), largeSize, breaks(part), broken},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -104,30 +104,35 @@ func TestDamageIsMissing(t *testing.T) {
 	}
 	for _, c := range cases {
 		for _, by := range c.by {
-			t.Run(c.name+" read by "+by, func(t *testing.T) {
-				dir, id, b := stored(t, c.size)
-				s, log := reopen(t, dir, false)
-				path := s.disk.path(id)
-				damage(t, path, c.change)
-				if c.reboot {
-					s, log = reopen(t, dir, true)
-				}
-				if readers()[by](s, id) {
-					t.Fatal("found; want it missing")
-				}
-				if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-					t.Errorf("the file is still there: %v", err)
-				}
-				if !strings.Contains(log.String(), id.String()) || s.Stats().Mismatches != 1 {
-					t.Errorf("logged %q, counted %+v; want one mismatch that names the object", log, s.Stats())
-				}
-				if err := s.PutBytes(object.Blob, id, b); err != nil {
-					t.Fatal(err)
-				}
-				readsBack(t, s, id, b)
-			})
+			t.Run(c.name+" read by "+by, func(t *testing.T) { damagedIsMissing(t, c.size, c.change, c.reboot, readers()[by]) })
 		}
 	}
+}
+
+// damagedIsMissing damages an object of that size, maybe before a reboot, and reads it: it is missing, logged and counted,
+// its file is gone, and it can be put again.
+func damagedIsMissing(t *testing.T, size int, change func(*os.File) error, reboot bool, read func(*Store, object.ID) bool) {
+	t.Helper()
+	dir, id, b := stored(t, size)
+	s, log := reopen(t, dir, false)
+	path := s.disk.path(id)
+	damage(t, path, change)
+	if reboot {
+		s, log = reopen(t, dir, true)
+	}
+	if read(s, id) {
+		t.Fatal("found; want it missing")
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+	if !strings.Contains(log.String(), id.String()) || s.Stats().Mismatches != 1 {
+		t.Errorf("logged %q, counted %+v; want one mismatch that names the object", log, s.Stats())
+	}
+	if err := s.PutBytes(object.Blob, id, b); err != nil {
+		t.Fatal(err)
+	}
+	readsBack(t, s, id, b)
 }
 
 func readsBack(t *testing.T, s *Store, id object.ID, want []byte) {
