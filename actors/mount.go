@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -81,14 +80,19 @@ func (m *Mount) Unmount(ctx context.Context) error {
 	cmd := &unmount{}
 	cmd.open()
 	m.actor.Tell(cmd)
-	err := cmd.wait(Caller{Cancel: ctx.Done()})
-	if errors.Is(err, ErrInterrupted) {
+	select {
+	case <-cmd.done:
+		return cmd.err
+	case <-ctx.Done():
 		return ctx.Err()
+	case <-m.done: // a stopped actor drops its messages
 	}
-	if errors.Is(err, ErrStopped) {
+	select {
+	case <-cmd.done: // answered before done was closed
+		return cmd.err
+	default:
 		return ErrUnmounted
 	}
-	return err
 }
 
 // provision makes what a mount needs, in the order in which less has to be undone; it undoes what it made if it fails.
@@ -190,8 +194,8 @@ func (a *mountActor) receive(msg any) {
 	case *detached:
 		a.detached()
 	case *stopped:
-		a.ended(Unmounted)
 		a.answer(nil)
+		a.ended(Unmounted)
 	}
 }
 

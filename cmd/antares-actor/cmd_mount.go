@@ -67,6 +67,9 @@ const minProcs = 4
 
 // serve mounts and serves until the mount is gone.
 func (c *mountCommand) serve(ctx context.Context, mountpoint string) error {
+	if c.readyFd >= 0 {
+		unix.CloseOnExec(c.readyFd) // or git's processes would hold it, and whoever waits for its end would wait for theirs
+	}
 	if c.logFile != "" {
 		if err := redirect(c.logFile, unix.Stderr); err != nil {
 			return err
