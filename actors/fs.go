@@ -82,6 +82,9 @@ func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
 		return tree.Attr{}, err
 	}
 	e, ok := t.Lookup(name)
+	if !ok && len(name) > nameMax {
+		return tree.Attr{}, unix.ENAMETOOLONG // not absent: FUSE lets longer names through
+	}
 	if !ok {
 		return tree.Attr{}, unix.ENOENT
 	}

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -73,7 +74,7 @@ type stage struct {
 
 func newStage(log *slog.Logger) *stage {
 	cfg := actor.NewConfig()
-	cfg.LoggerFactory = func(*actor.ActorSystem) *slog.Logger { return log }
+	cfg.LoggerFactory = func(*actor.ActorSystem) *slog.Logger { return slog.New(quiet{log.Handler()}) }
 	cfg.DeadLetterRequestLogging = false
 	system := actor.NewActorSystemWithConfig(cfg)
 	st := &stage{
@@ -88,6 +89,14 @@ func newStage(log *slog.Logger) *stage {
 		}
 	})
 	return st
+}
+
+// quiet passes on what the actor library warns of, without its notes on each start.
+type quiet struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l)
 }
 
 // handle is a spawned actor's address.
