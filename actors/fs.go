@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -88,7 +89,18 @@ func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
 	if !ok {
 		return tree.Attr{}, unix.ENOENT
 	}
+	if f.unseated(e.Node) {
+		if err := f.ask(who, dir.Owner, &reseat{Parent: dir, Name: strings.Clone(name)}); err != nil {
+			return tree.Attr{}, err
+		}
+	}
 	return f.remember(who, e.Node)
+}
+
+// unseated tells whether a node that has a name is reached by a link in the work directory, which went when the kernel let
+// go of the node: a file with several links lost the one that we opened it by.
+func (f *FS) unseated(n *tree.Node) bool {
+	return n.State().Orphan && f.core.index.Find(n.Ino) == nil
 }
 
 // remember counts a lookup of the node and returns its attributes; if they cannot be had, the count is taken back.
@@ -170,7 +182,7 @@ func (f *FS) LookupKnown(parent uint64, name string) (a tree.Attr, ok bool) {
 		return a, false
 	}
 	e, ok := t.Lookup(name)
-	if !ok {
+	if !ok || f.unseated(e.Node) {
 		return a, false
 	}
 	n := f.core.index.Remember(e.Node)

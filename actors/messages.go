@@ -71,6 +71,13 @@ type (
 		Node   *tree.Node
 		Change AttrChange
 	}
+	// reseat has the node of an entry be reached by that entry: the name by which it was reached is gone, and the kernel has
+	// let go of the link that was kept for it in the work directory.
+	reseat struct {
+		Call
+		Parent *tree.Node
+		Name   string
+	}
 	// setXattr sets an extended attribute, or removes it if Value is nil.
 	setXattr struct {
 		Call

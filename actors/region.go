@@ -47,6 +47,8 @@ func (r *region) receive(msg any) {
 		r.link(m)
 	case *remove:
 		r.remove(m)
+	case *reseat:
+		r.reseat(m)
 	case *rename:
 		r.rename(m)
 	case *adopt:

@@ -115,3 +115,30 @@ func (r *region) displace(n, parent *tree.Node, dir *upper.File, name string) (k
 	}
 	return true, r.core.upper.Store.Keep(dir, name, n.Ino)
 }
+
+// reseat gives a file that lost the name by which it was opened, but has another, that other one.
+func (r *region) reseat(m *reseat) {
+	if !r.loaded(m, m.Parent) {
+		return
+	}
+	e, ok := m.Parent.Table().Lookup(m.Name)
+	if !ok || !m.begin() {
+		m.finish(nil) // gone again: whoever asked looks again
+		return
+	}
+	n := r.core.index.Canonical(e.Node)
+	s := *n.State()
+	if !s.Orphan || s.Where == tree.Lower {
+		m.finish(nil)
+		return
+	}
+	defer r.core.upper.Moves.Begin()()
+	if err := r.core.upper.Store.Reap(n.Ino, n.Type); err != nil {
+		m.finish(err)
+		return
+	}
+	n.SetPlace(tree.Place{Parent: m.Parent, Name: m.Name})
+	s.Orphan = false
+	n.SetState(s)
+	m.finish(nil)
+}

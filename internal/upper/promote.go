@@ -12,7 +12,7 @@ import (
 type Original struct {
 	Birth
 	Mtime unix.Timespec
-	Mark  []byte // the node's number, tree.EncodeIno's form
+	Mark  []byte // the node's number, tree.EncodeIno's form; nil for a file that is born in upper
 }
 
 // Staged is a file built in the work directory, not yet visible.
@@ -30,6 +30,9 @@ func (s *Store) Stage(o Original) (*Staged, error) {
 		return nil, err
 	}
 	st := &Staged{File: f, name: name, orig: o}
+	if o.Mark == nil {
+		return st, nil
+	}
 	if err := setXattr(f, s.prefix+inoName, o.Mark, 0); err != nil {
 		// user.* attributes exist for files and directories only; without the mark a symbolic link's number changes at the
 		// next mount, which its limits say.

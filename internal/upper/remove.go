@@ -45,6 +45,7 @@ type Move struct {
 	OldName, NewName string
 	Whiteout         bool // the old name is known below: leave a whiteout
 	Dir              bool // what moves is a directory
+	Covered          bool // the new name holds a whiteout
 	Replaced         uint64
 	ReplacedDir      bool // the new name holds an empty directory with node number Replaced: it becomes an orphan
 }
@@ -55,8 +56,7 @@ func (s *Store) Rename(m Move) error {
 	if !m.Dir {
 		return wrap("rename "+m.OldName, unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, whiteoutFlag(m.Whiteout)))
 	}
-	covered := s.HasWhiteout(m.To, m.NewName)
-	if !covered && !m.ReplacedDir {
+	if !m.Covered && !m.ReplacedDir {
 		return wrap("rename "+m.OldName, unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, whiteoutFlag(m.Whiteout)))
 	}
 	// rename(2) puts a directory over nothing but an empty directory, and an empty merged one holds whiteouts: exchange the
