@@ -22,6 +22,9 @@ func (f *FS) Create(who Caller, parent uint64, name string, b upper.Birth) (tree
 	if len(name) > nameMax {
 		return tree.Attr{}, errno("create", unix.ENAMETOOLONG)
 	}
+	if b.Mode&unix.S_IFMT == unix.S_IFCHR && b.Rdev == 0 {
+		return tree.Attr{}, errno("create", unix.EPERM) // it would be a whiteout; overlayfs refuses it the same way
+	}
 	b.Target = strings.Clone(b.Target) // request memory is only valid until we return
 	m := &create{Parent: dir, Name: strings.Clone(name), Birth: b}
 	return f.made(who, dir.Owner, m)
