@@ -107,8 +107,10 @@ func (c *mountCommand) serve(ctx context.Context, mountpoint string) error {
 
 // announce tells whoever waits that the mount can be used.
 func (c *mountCommand) announce(log *slog.Logger, m *actors.Mount) {
-	log.Info("mounted", slog.String("on", m.Mountpoint()), slog.String("origin", c.origin),
-		slog.String("commit", m.Commit().String()), slog.String("upper", c.upper))
+	if c.readyFd < 0 || c.logFile != "" { // else our parent says it
+		log.Info("mounted", slog.String("on", m.Mountpoint()), slog.String("origin", c.origin),
+			slog.String("commit", m.Commit().String()), slog.String("upper", c.upper))
+	}
 	if c.readyFd < 0 {
 		fmt.Printf("mounted %s on %s\nchanges go to %s\n", c.origin, m.Mountpoint(), c.upper)
 		return

@@ -10,6 +10,14 @@ import (
 // somebody may have it open, and no file handle tells us. With whiteout, a whiteout takes the name's place in the same
 // step.
 func (s *Store) Orphan(dir *File, name string, ino uint64, whiteout bool) error {
+	err := unix.Renameat2(dir.fd, name, s.orphans.fd, orphanName(ino), whiteoutFlag(whiteout))
+	if !errors.Is(err, unix.EACCES) {
+		return wrap("unlink "+name, err)
+	}
+	// Moving a directory to another parent takes the right to write to it, which rmdir does not, and we may not be root.
+	if err := unix.Fchmodat(dir.fd, name, 0o700, 0); err != nil {
+		return wrap("unlink "+name, unix.EACCES)
+	}
 	return wrap("unlink "+name, unix.Renameat2(dir.fd, name, s.orphans.fd, orphanName(ino), whiteoutFlag(whiteout)))
 }
 
