@@ -22,11 +22,18 @@ func (x *Index) Find(ino uint64) *Node {
 // A node is in the index for as long as its count is above zero. A Forget may have just counted down to zero without having
 // removed it; both settle inside Compute, which orders them: if we come first, Forget sees our count and keeps the node; if
 // it comes first, we store the node again, still before the kernel hears of it.
+//
+// A count above zero may also be one that another Remember has just made inside Compute and not stored yet. Whoever adds to
+// it must not return before that is done, or the kernel's next request would not find the node: Compute again waits for it.
 func (x *Index) Remember(n *Node) *Node {
 	for c := n.lookups.Load(); c > 0; c = n.lookups.Load() {
-		if n.lookups.CompareAndSwap(c, c+1) {
-			return n
+		if !n.lookups.CompareAndSwap(c, c+1) {
+			continue
 		}
+		if x.Find(n.Ino) != n {
+			x.nodes.Compute(n.Ino, func(old *Node, _ bool) (*Node, xsync.ComputeOp) { return old, xsync.CancelOp })
+		}
+		return n
 	}
 	known, _ := x.nodes.Compute(n.Ino, func(old *Node, loaded bool) (*Node, xsync.ComputeOp) {
 		if !loaded {
@@ -48,7 +55,7 @@ func (x *Index) Forget(ino uint64, count uint64) (n *Node, gone bool) {
 		if !loaded || old.lookups.Load() > 0 {
 			return old, xsync.CancelOp
 		}
-		gone = true
+		n, gone = old, true // another node than n if others let go of n, and took up a second name's, meanwhile
 		return nil, xsync.DeleteOp
 	})
 	return n, gone
