@@ -21,8 +21,8 @@ var (
 
 // Caller says who waits for a request.
 type Caller struct {
-	PID    uint32          // the thread that made the system call; 0 if it is the kernel's own
-	Cancel <-chan struct{} // closed when a signal reaches it; nil if that cannot happen
+	PID    uint32          // the thread that made the system call; 0 if none did
+	Cancel <-chan struct{} // closed when a signal reaches the thread, or when nobody waits any more; nil if that cannot happen
 }
 
 // The life of a Call: queued, then running or cancelled; running, then answered.

@@ -16,7 +16,7 @@ const endSignals = 1<<(syscall.SIGKILL-1) | 1<<(syscall.SIGINT-1) | 1<<(syscall.
 // wantsOut tells whether the thread has one of endSignals pending and not blocked. A thread that has gone wants out.
 func wantsOut(tid uint32) bool {
 	if tid == 0 {
-		return true // the kernel's own request, interrupted because the mount is being torn down
+		return true // not a thread's request: whoever cancels it means it
 	}
 	f, err := os.Open("/proc/" + strconv.FormatUint(uint64(tid), 10) + "/status")
 	if err != nil {

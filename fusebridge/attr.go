@@ -49,7 +49,13 @@ func decodeDev(dev uint32) uint64 {
 	return unix.Mkdev(dev>>8&0xfff, dev&0xff|dev>>12&0xfff00)
 }
 
+// caller says who waits. A request without a thread is the kernel's own, or comes from a process id name space that we
+// cannot see into: then an interrupt does not tell whether the signal matters, and is better ignored than passed on to a
+// program that does not expect EINTR.
 func caller(cancel <-chan struct{}, h *fuse.InHeader) actors.Caller {
+	if h.Pid == 0 {
+		return actors.Caller{}
+	}
 	return actors.Caller{PID: h.Pid, Cancel: cancel}
 }
 
