@@ -1,0 +1,45 @@
+# make help lists the targets.
+
+LINTER := bin/golangci-lint-v2.15.0
+LIMIT  := -timeout 8m
+ARGS   :=
+
+.DEFAULT_GOAL := build
+.PHONY: build test race lint bench demo cover fmt help deps
+
+build: ## build bin/antares-actor
+	go build -o bin/ ./cmd/antares-actor
+
+test: deps ## run all tests, then all of them again under the race detector
+	go test $(LIMIT) ./...
+	$(MAKE) --no-print-directory race
+
+race: deps ## run all tests under the race detector, with GOMAXPROCS 1 and 2
+	go test -race $(LIMIT) -exec 'env GOMAXPROCS=1' ./...
+	go test -race $(LIMIT) -exec 'env GOMAXPROCS=2' ./...
+
+lint: $(LINTER) ## run the linters and the check of file lengths
+	$(LINTER) run ./...
+	.ci/file-lengths
+
+bench: deps ## compare with plain ext4, overlayfs and fuse-overlayfs, as root; ARGS=-quick for a trial
+	go run ./bench $(ARGS)
+
+demo: deps build ## show the main job from end to end; ARGS=-keep leaves its files
+	go run ./internal/demo -program bin/antares-actor $(ARGS)
+
+cover: deps ## report the tests' coverage by package
+	go test $(LIMIT) -coverpkg=./... -coverprofile=cover.out ./... && go tool cover -func=cover.out | tail -n 1
+
+fmt: ## format the sources
+	gofmt -w .
+
+deps: ## install the Debian packages that tests and demo need and that are missing
+	.ci/install-deps git fuse3 sqlite3 attr gcc
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(LINTER): # built here, since a linter refuses sources of a newer Go than its own
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(patsubst bin/golangci-lint-%,%,$@)
+	mv bin/golangci-lint $@
