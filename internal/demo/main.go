@@ -26,6 +26,8 @@ func main() {
 	fmt.Println("demo: all of it was right")
 }
 
+var errInterrupted = errors.New("interrupted")
+
 // step is one thing that is shown. It returns what it found, for the user, or what is wrong.
 type step struct {
 	name string
@@ -39,15 +41,7 @@ func demo(ctx context.Context, program string, keep bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		switch {
-		case ctx.Err() != nil:
-			err = errors.New("interrupted")
-		case err != nil:
-			err = errors.Join(err, s.logs())
-		}
-		err = errors.Join(err, s.close(keep))
-	}()
+	defer func() { err = s.close(keep, err) }()
 	for _, st := range []step{
 		{"serve", s.serve}, {"mount", s.mount},
 		{"read", s.read}, {"touch", s.touch}, {"mkdir", s.mkdir}, {"echo >", s.write}, {"echo >>", s.appendBelow},
@@ -55,6 +49,9 @@ func demo(ctx context.Context, program string, keep bool) (err error) {
 		{"files", s.files}, {"unmount", s.unmount}, {"numbers", s.numbers},
 	} {
 		found, err := st.do(ctx)
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", st.name, err)
 		}

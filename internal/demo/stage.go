@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +27,7 @@ type stage struct {
 	mono     *exec.Cmd // nil until it runs and when it was stopped
 	stopMono context.CancelFunc
 	url      string
+	isUp     bool     // mounted, and not unmounted by us
 	modified []string // paths that exist below and were changed in the mount
 	added    []string // paths that do not and were made
 }
@@ -108,6 +108,7 @@ func (s *stage) mount(ctx context.Context) (string, error) {
 	if mounted, err := s.mounted(); err != nil || !mounted {
 		return "", errors.Join(fmt.Errorf("no fuse.antares-actor on %s in the mount table", s.mnt), err)
 	}
+	s.isUp = true
 	asked, err := s.requests()
 	return fmt.Sprintf("%s in %d ms, after %d requests to the server", s.mnt, took.Milliseconds(), asked), err
 }
@@ -126,9 +127,15 @@ func (s *stage) mounted() (bool, error) {
 	return false, nil
 }
 
-// close takes everything down.
-func (s *stage) close(keep bool) error {
-	err := s.takeDown()
+// close takes everything down. failure is why the demo ended, nil if it did well; it is returned with what helps to understand it.
+func (s *stage) close(keep bool, failure error) error {
+	if mounted, _ := s.mounted(); failure != nil && s.isUp && !mounted {
+		failure = errors.Join(failure, errors.New("somebody has unmounted it meanwhile"))
+	}
+	err := errors.Join(failure, s.takeDown())
+	if err != nil && !errors.Is(err, errInterrupted) {
+		err = errors.Join(err, s.logs())
+	}
 	mounted, merr := s.mounted()
 	if mounted || merr != nil { // or what is removed next would be removed through the mount
 		return errors.Join(err, merr, fmt.Errorf("the mount stays, and with it %s", s.dir))
@@ -175,19 +182,13 @@ func (s *stage) stopServer() error {
 // logs are the ends of what the mount and the server said, for whoever has to find out what went wrong.
 func (s *stage) logs() error {
 	var errs []error
-	for _, name := range []string{"mount.log", "mono.log"} {
-		f, err := os.Open(filepath.Join(s.dir, name))
-		if err != nil {
+	for _, name := range []string{"mount.log", "mono.log", "stats.json"} {
+		b, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err != nil || len(b) == 0 {
 			continue
 		}
-		if info, err := f.Stat(); err == nil {
-			_, _ = f.Seek(max(0, info.Size()-1000), io.SeekStart)
-		}
-		end, _ := io.ReadAll(f)
-		_ = f.Close()
-		if len(end) > 0 {
-			errs = append(errs, fmt.Errorf("the end of %s: %s", name, end))
-		}
+		lines := strings.SplitAfter(string(b), "\n")
+		errs = append(errs, fmt.Errorf("the end of %s:\n%s", name, strings.Join(lines[max(0, len(lines)-50):], "")))
 	}
 	return errors.Join(errs...)
 }

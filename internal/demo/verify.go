@@ -95,6 +95,7 @@ func (s *stage) unmount(ctx context.Context) (string, error) {
 	if _, err := output(ctx, briefly, s.program, "unmount", s.mnt); err != nil {
 		return "", err
 	}
+	s.isUp = false
 	if mounted, err := s.mounted(); err != nil || mounted {
 		return "", errors.Join(errors.New("it is still in the mount table"), err)
 	}
