@@ -39,7 +39,8 @@ type Store struct {
 	log      *slog.Logger
 	mem      *memory
 	disk     *disk
-	overflow *overflow // what the disk would not take
+	overflow *overflow // what the disk has not taken yet, or would not take
+	behind   *behind   // writes small objects to disk
 	large    *handles  // open files of large objects
 	buffers  buffers
 	counters counters
@@ -63,18 +64,21 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open cache %s: memory tier: %w", cfg.Dir, err), d.close())
 	}
-	return &Store{
+	s := &Store{
 		log:      cfg.Log,
 		mem:      mem,
 		disk:     d,
 		overflow: newOverflow(cfg.MemoryBytes),
 		large:    newHandles(),
 		buffers:  newBuffers(),
-	}, nil
+	}
+	s.behind = newBehind(func(id object.ID, b []byte) { s.writeOut(id, b) })
+	return s, nil
 }
 
 // Close frees the memory tier, the open files and the Store's temp directory. What is on disk stays.
 func (s *Store) Close() error {
+	s.behind.close()
 	s.mem.close()
 	s.overflow.clear()
 	s.large.close()
@@ -149,11 +153,11 @@ func (s *Store) Open(id object.ID) (*os.File, error) {
 	if err == nil {
 		return f, nil
 	}
-	b, ok := s.inMemory(id)
-	if !ok || !s.writeOut(id, b) {
+	if b, ok := s.inMemory(id); ok && !s.writeOut(id, b) {
 		return nil, ErrMissing
 	}
-	f, _, err = s.disk.open(id)
+	// It is on disk now if it was in memory; if not, it may have gone from there to disk since we looked.
+	f, err = s.openVerified(id)
 	if err != nil {
 		return nil, ErrMissing
 	}

@@ -127,6 +127,7 @@ func TestFullDiskKeepsTheLatestObjects(t *testing.T) {
 			t.Fatalf("object %d is lost right after it was put", i)
 		}
 	}
+	s.Sync()
 	if lines := strings.Count(log.String(), "\n"); lines != 1 {
 		t.Errorf("%d log lines for 40 failures; want 1", lines)
 	}

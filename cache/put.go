@@ -11,7 +11,8 @@ import (
 )
 
 // PutBytes stores an object whose payload is b, which the Store shares from then on. Content that does not hash to the id
-// gives ErrMismatch and leaves nothing. When it returns, the object is on disk, or in memory where the disk failed.
+// gives ErrMismatch and leaves nothing. When it returns, the object can be read; a small one reaches the disk soon after,
+// by Sync or Close at the latest.
 func (s *Store) PutBytes(kind object.Kind, id object.ID, b []byte) error {
 	if object.Sum(kind, b) != id {
 		return s.mismatch(id)
@@ -19,12 +20,18 @@ func (s *Store) PutBytes(kind object.Kind, id object.ID, b []byte) error {
 	if len(b) <= SmallMax {
 		s.mem.add(id, b)
 	}
-	if !s.writeOut(id, b) && !empty(id) && !s.overflow.add(id, b) {
+	switch {
+	case empty(id):
+	case len(b) <= SmallMax && s.overflow.add(id, b) && s.behind.put(id, b):
+	case !s.writeOut(id, b) && !s.overflow.add(id, b):
 		return fmt.Errorf("put object %s: %d bytes fit neither on disk nor in memory", id, len(b))
 	}
 	s.stored(int64(len(b)))
 	return nil
 }
+
+// Sync returns when the objects put before it are on disk, or in memory where the disk failed.
+func (s *Store) Sync() { s.behind.sync() }
 
 // Put stores an object from a stream of size bytes (-1: not known) and returns how many there were. A body that ends
 // early gives io.ErrUnexpectedEOF, one that does not hash to the id ErrMismatch; both leave nothing. Objects above
