@@ -35,7 +35,8 @@ func (b *Bridge) Attach(ctx context.Context, fs *actors.FS, opts actors.AttachOp
 	case <-c.transport.done:
 		return nil, fmt.Errorf("%w: %s: the kernel let go of it at once", actors.ErrMount, opts.Mountpoint)
 	case <-ctx.Done():
-		_ = c.Unmount()
+		_ = Detach(opts.Mountpoint)
+		<-c.transport.done
 		return nil, ctx.Err()
 	}
 	if err := c.tune(); err != nil {
