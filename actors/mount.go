@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -82,17 +83,26 @@ func (m *Mount) Unmount(ctx context.Context) error {
 	m.actor.Tell(cmd)
 	select {
 	case <-cmd.done:
-		return cmd.err
+		return cmd.unmounted()
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-m.done: // a stopped actor drops its messages
 	}
 	select {
 	case <-cmd.done: // answered before done was closed
-		return cmd.err
+		return cmd.unmounted()
 	default:
 		return ErrUnmounted
 	}
+}
+
+// unmounted is the command's outcome. A mount's actor is stopped only when the mount has ended, so a command that was found
+// among the dead letters came after the end.
+func (u *unmount) unmounted() error {
+	if errors.Is(u.err, ErrStopped) {
+		return ErrUnmounted
+	}
+	return u.err
 }
 
 // provision makes what a mount needs, in the order in which less has to be undone; it undoes what it made if it fails.
