@@ -90,7 +90,7 @@ func (s *source) pin(ctx context.Context, rev, path string) (pinned, error) {
 			return p, nil
 		}
 		if p.tree, err = subtree(entries, names[i]); err != nil {
-			return pinned{}, fmt.Errorf("%w: %s at %s", err, strings.Join(names[:i+1], "/"), c.ID)
+			return pinned{}, fmt.Errorf("%w: %s at %s: give a directory that the commit has", err, strings.Join(names[:i+1], "/"), c.ID)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (b *Bridge) Check(mountpoint string) error {
 	case err != nil:
 		return fmt.Errorf("%w: mountpoint: %w", actors.ErrMount, err)
 	case !info.IsDir():
-		return fmt.Errorf("%w: mountpoint %s is not a directory", actors.ErrMount, mountpoint)
+		return fmt.Errorf("%w: mountpoint %s is not a directory: choose an empty directory", actors.ErrMount, mountpoint)
 	}
 	entries, err := os.ReadDir(mountpoint)
 	if err != nil {

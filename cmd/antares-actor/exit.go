@@ -48,6 +48,25 @@ var exitCodes = []struct {
 	{remote.ErrNotFound, exitMount},
 }
 
+// remedies tell what to do about errors that come from too far below to know; the first match counts.
+var remedies = []struct {
+	err    error
+	remedy string
+}{
+	{remote.ErrUnavailable, "is the server running, and --origin its address?"},
+	{remote.ErrBadAnswer, "is --origin the address of a Mega server?"},
+	{remote.ErrMismatch, "the origin is damaged: have it repaired, or give another --origin"},
+}
+
+func remedy(err error) string {
+	for _, row := range remedies {
+		if errors.Is(err, row.err) {
+			return ": " + row.remedy
+		}
+	}
+	return ""
+}
+
 func exitCode(err error) int {
 	var status commandStatus
 	if errors.As(err, &status) {

@@ -18,7 +18,7 @@ func main() {
 	stop()
 	if err != nil {
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(os.Stderr, "antares-actor:", text)
+			fmt.Fprintln(os.Stderr, "antares-actor:", text+remedy(err))
 		}
 		os.Exit(exitCode(err))
 	}
@@ -35,8 +35,17 @@ EXIT STATUS
   "run" exits with its command's status.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%w: unknown command %q: see %s --help", errUsage, args[0], cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
+	})
 	root.AddCommand(newMountCommand(), newUnmountCommand(), newRunCommand(), newListCommand(), newMonoCommand(), newVersionCommand())
 	return root
 }

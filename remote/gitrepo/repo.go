@@ -70,7 +70,7 @@ func (r *Repo) Pin(ctx context.Context, rev string) (remote.Commit, error) {
 		if rev == "" {
 			return remote.Commit{}, fmt.Errorf("gitrepo: %s: %w: HEAD names no commit: commit something first", r.path, remote.ErrUnknownRev)
 		}
-		return remote.Commit{}, fmt.Errorf("gitrepo: %s: %w: %q", r.path, remote.ErrUnknownRev, rev)
+		return remote.Commit{}, fmt.Errorf("gitrepo: %s: %w: %q: name a commit, tag or branch of it", r.path, remote.ErrUnknownRev, rev)
 	}
 	if err != nil {
 		return remote.Commit{}, err
@@ -82,19 +82,19 @@ func (r *Repo) Pin(ctx context.Context, rev string) (remote.Commit, error) {
 // ("HEAD@{upstream}") make git exit instead of answering.
 func (r *Repo) resolve(ctx context.Context, rev string) (object.ID, error) {
 	if strings.ContainsRune(rev, 0) || len(rev) > 4096 {
-		return object.ID{}, fmt.Errorf("gitrepo: %s: %w: %.80q", r.path, remote.ErrUnknownRev, rev)
+		return object.ID{}, fmt.Errorf("gitrepo: %s: %w: %.80q: name a commit, tag or branch of it", r.path, remote.ErrUnknownRev, rev)
 	}
 	out, err := r.run(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {
-		return object.ID{}, fmt.Errorf("gitrepo: %s: %w: %q", r.path, remote.ErrUnknownRev, rev)
+		return object.ID{}, fmt.Errorf("gitrepo: %s: %w: %q: name a commit, tag or branch of it", r.path, remote.ErrUnknownRev, rev)
 	}
 	if err != nil {
 		return object.ID{}, err
 	}
 	id, err := object.Parse(strings.TrimSpace(string(out)))
 	if err != nil { // "^v1" and the like name no commit but a set of them
-		return object.ID{}, fmt.Errorf("gitrepo: %s: %w: %q", r.path, remote.ErrUnknownRev, rev)
+		return object.ID{}, fmt.Errorf("gitrepo: %s: %w: %q: name a commit, tag or branch of it", r.path, remote.ErrUnknownRev, rev)
 	}
 	return id, nil
 }
