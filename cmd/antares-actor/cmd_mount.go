@@ -21,6 +21,8 @@ type mountCommand struct {
 	mountOptions
 	detach  bool
 	readyFd int
+
+	terminal *terminal // nil unless the log goes to a file
 }
 
 func newMountCommand() *cobra.Command {
@@ -71,9 +73,12 @@ func (c *mountCommand) serve(ctx context.Context, mountpoint string) error {
 		unix.CloseOnExec(c.readyFd) // or git's processes would hold it, and whoever waits for its end would wait for theirs
 	}
 	if c.logFile != "" {
-		if err := redirect(c.logFile, unix.Stderr); err != nil {
+		t, err := logTo(c.logFile)
+		if err != nil {
 			return err
 		}
+		defer t.back() // why it could not be mounted is said to whoever asked for the mount
+		c.terminal = t
 	}
 	log, err := newLogger(c.logLevel)
 	if err != nil {
@@ -115,6 +120,7 @@ func (c *mountCommand) announce(log *slog.Logger, m *actors.Mount) {
 		fmt.Printf("mounted %s on %s\nchanges go to %s\n", c.origin, m.Mountpoint(), c.upper)
 		return
 	}
+	c.terminal.leave()
 	ready := os.NewFile(uintptr(c.readyFd), "ready")
 	_, _ = ready.WriteString(readyWord)
 	_ = ready.Close()

@@ -61,6 +61,38 @@ func leaveTerminal(logFile string) {
 	}
 }
 
+// terminal is where standard error led before the log took its place. A nil one leads nowhere.
+type terminal struct{ fd int }
+
+// logTo has standard error, and so the log and whatever a crash has to say, go to a file.
+func logTo(path string) (*terminal, error) {
+	fd, err := unix.FcntlInt(uintptr(unix.Stderr), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("standard error: %w", err)
+	}
+	t := &terminal{fd: fd}
+	if err := redirect(path, unix.Stderr); err != nil {
+		t.leave()
+		return nil, err
+	}
+	return t, nil
+}
+
+// back has standard error lead to the terminal again, unless leave was called.
+func (t *terminal) back() {
+	if t != nil && t.fd >= 0 {
+		_ = unix.Dup3(t.fd, unix.Stderr, 0)
+	}
+}
+
+// leave gives the terminal up: whoever waits for its end must not wait for us.
+func (t *terminal) leave() {
+	if t != nil && t.fd >= 0 {
+		_ = unix.Close(t.fd)
+		t.fd = -1
+	}
+}
+
 // redirect opens a file for appending in the place of a descriptor.
 func redirect(path string, fd int) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
