@@ -73,7 +73,7 @@ func (l *Lab) Run(c Command, name string, args ...string) Result {
 // Actor runs antares-actor.
 func (l *Lab) Actor(args ...string) Result {
 	l.t.Helper()
-	return l.Run(Command{}, l.bench.Program, args...)
+	return l.Run(Command{}, l.suite.Program, args...)
 }
 
 // Shell runs a shell script in dir that ends at its first failure, and fails the test if it fails.

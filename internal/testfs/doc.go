@@ -3,7 +3,7 @@
 //
 // # Model
 //
-//	Bench    one test binary   the program, a directory below which everything happens, and at the end the search for leaks
+//	Suite    one test binary   the program, a directory below which everything happens, and at the end the search for leaks
 //	Lab      one test          a home directory for the program, its mounts and its servers
 //	Mount    one mount         its server is another process, so that a test may use the mount by plain system calls
 //	Snapshot one tree          what a directory shows, to be compared with another

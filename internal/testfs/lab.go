@@ -10,7 +10,7 @@ import (
 // Lab is one test's place: directories, and the program's mounts and servers in it.
 type Lab struct {
 	t     testing.TB
-	bench *Bench
+	suite *Suite
 	Dir   string // the program's home, and the place for everything else
 
 	mu     sync.Mutex // held to read and change what follows
@@ -19,9 +19,9 @@ type Lab struct {
 }
 
 // New returns a lab for a test, in a new directory.
-func (b *Bench) New(t testing.TB) *Lab {
+func (s *Suite) New(t testing.TB) *Lab {
 	t.Helper()
-	l := &Lab{t: t, bench: b, Dir: t.TempDir()}
+	l := &Lab{t: t, suite: s, Dir: t.TempDir()}
 	for _, dir := range []string{"home", "run"} {
 		l.Mkdir(dir)
 	}
@@ -42,13 +42,13 @@ func (l *Lab) Mkdir(elem ...string) string {
 }
 
 // Program is the path of the antares-actor under test.
-func (l *Lab) Program() string { return l.bench.Program }
+func (l *Lab) Program() string { return l.suite.Program }
 
 // Env is the environment of all that the lab starts: a home of its own, and no configuration of this machine's but what
 // the Go toolchain needs to find its caches.
 func (l *Lab) Env() []string {
 	env := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + l.Path("home"), "TMPDIR=" + l.bench.Dir, "LC_ALL=C", "TZ=UTC",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + l.Path("home"), "TMPDIR=" + l.suite.Dir, "LC_ALL=C", "TZ=UTC",
 		"XDG_RUNTIME_DIR=" + l.Path("run"),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=C", "GIT_COMMITTER_EMAIL=c@example.org",
 		"GOFLAGS=-mod=mod", "GOTOOLCHAIN=local", "GOWORK=off", "GOPROXY=off",

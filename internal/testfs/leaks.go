@@ -31,8 +31,8 @@ func Mounts(dir string) ([]string, error) {
 	return points, lines.Err()
 }
 
-// Processes returns the processes but our own that run a program below dir, or have it in their environment (TMPDIR leads
-// there for all that tests start).
+// Processes returns the processes but our own that run a program below dir, or have a path there in their environment: for a
+// suite TMPDIR, for a lab HOME.
 func Processes(dir string) []string {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	var found []string
@@ -42,7 +42,7 @@ func Processes(dir string) []string {
 		}
 		exe, _ := os.Readlink(filepath.Join(proc, "exe"))
 		env, _ := os.ReadFile(filepath.Join(proc, "environ"))
-		if strings.HasPrefix(exe, dir+"/") || bytes.Contains(env, []byte("TMPDIR="+dir)) {
+		if strings.HasPrefix(exe, dir+"/") || bytes.Contains(env, []byte("="+dir+"\x00")) || bytes.Contains(env, []byte("="+dir+"/")) {
 			cmd, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
 			found = append(found, fmt.Sprintf("%s: %s", filepath.Base(proc), bytes.ReplaceAll(cmd, []byte{0}, []byte{' '})))
 		}
@@ -54,15 +54,15 @@ func Processes(dir string) []string {
 const leaveTime = 10 * time.Second
 
 // leaks returns an error for what the tests left, and removes the mounts, since nobody else will.
-func (b *Bench) leaks() error {
-	points, err := Mounts(b.Dir)
+func (s *Suite) leaks() error {
+	points, err := Mounts(s.Dir)
 	errs := []error{err}
 	for _, p := range points {
 		errs = append(errs, fmt.Errorf("mount %s", p), forceUnmount(p))
 	}
 	var procs []string
 	for end := time.Now().Add(leaveTime); ; time.Sleep(20 * time.Millisecond) {
-		if procs = Processes(b.Dir); len(procs) == 0 || time.Now().After(end) {
+		if procs = Processes(s.Dir); len(procs) == 0 || time.Now().After(end) {
 			break
 		}
 	}

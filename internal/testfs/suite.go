@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Bench is what the tests of one binary share.
-type Bench struct {
+// Suite is what the tests of one binary share.
+type Suite struct {
 	Program string // the antares-actor that was built for them
 	Dir     string // everything that they make is below it
 }
@@ -20,22 +20,22 @@ const childEnv = "ANTARES_TEST_ROLE"
 
 // Main is what a TestMain calls: it builds the program from the package directory pkg, runs the tests and then looks for
 // mounts and processes that they left. roles are what the test binary can be when it is started by Lab.Role.
-func Main(m *testing.M, pkg string, set func(*Bench), roles map[string]func(args []string) error) int {
+func Main(m *testing.M, pkg string, set func(*Suite), roles map[string]func(args []string) error) int {
 	if name := os.Getenv(childEnv); name != "" {
 		return play(roles[name])
 	}
-	b, err := newBench(pkg)
+	s, err := newSuite(pkg)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testfs:", err)
 		return 1
 	}
-	set(b)
+	set(s)
 	code := m.Run()
-	if err := b.leaks(); err != nil {
+	if err := s.leaks(); err != nil {
 		fmt.Fprintln(os.Stderr, "testfs: tests left something behind:", err)
 		code = max(code, 1)
 	}
-	if err := os.RemoveAll(b.Dir); err != nil {
+	if err := os.RemoveAll(s.Dir); err != nil {
 		fmt.Fprintln(os.Stderr, "testfs:", err)
 		code = max(code, 1)
 	}
@@ -54,9 +54,9 @@ func play(role func(args []string) error) int {
 	return 0
 }
 
-// newBench makes the directory and builds the program. TMPDIR leads there from now on, so that t.TempDir does, and every
+// newSuite makes the directory and builds the program. TMPDIR leads there from now on, so that t.TempDir does, and every
 // mount and process of a test can be told by its path from those of others.
-func newBench(pkg string) (*Bench, error) {
+func newSuite(pkg string) (*Suite, error) {
 	dir, err := os.MkdirTemp("", "antares-test-")
 	if err != nil {
 		return nil, err
@@ -67,13 +67,13 @@ func newBench(pkg string) (*Bench, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // tests act as other users, too
 		return nil, err
 	}
-	b := &Bench{Program: filepath.Join(dir, "antares-actor"), Dir: dir}
-	args := []string{"build", "-o", b.Program}
+	s := &Suite{Program: filepath.Join(dir, "antares-actor"), Dir: dir}
+	args := []string{"build", "-o", s.Program}
 	if raceEnabled {
 		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("build %s: %w: %s", pkg, err, out), os.RemoveAll(dir))
 	}
-	return b, os.Setenv("TMPDIR", dir)
+	return s, os.Setenv("TMPDIR", dir)
 }

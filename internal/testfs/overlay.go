@@ -1,0 +1,35 @@
+package testfs
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Checkout writes a commit's tree to a new directory, every time in it being the commit's, and returns the directory.
+func (l *Lab) Checkout(repo, rev string) string {
+	l.t.Helper()
+	dir := l.Mkdir(fmt.Sprintf("checkout%d", l.number()))
+	l.Shell(dir, fmt.Sprintf("git -c safe.directory='*' -C '%s' -c tar.umask=0022 archive --format=tar '%s' | tar -x --numeric-owner --no-same-owner -p", repo, rev))
+	at := l.Shell(dir, fmt.Sprintf("git -c safe.directory='*' -C '%s' log -1 --format=%%ct '%s'", repo, rev))
+	l.Shell(dir, "find . -print0 | xargs -0 touch -h -d @"+at)
+	return dir
+}
+
+// KernelOverlay calls look with a mountpoint where the kernel's own overlay file system shows upper, which our mount has
+// left, over lower.
+func (l *Lab) KernelOverlay(lower, upper string, look func(point string)) {
+	l.t.Helper()
+	n := l.number()
+	point, work := l.Mkdir(fmt.Sprintf("overlay%d", n)), l.Mkdir(fmt.Sprintf("overlay%d.work", n))
+	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
+	if err := unix.Mount("overlay", point, "overlay", unix.MS_RDONLY, data); err != nil {
+		l.t.Fatalf("mount overlay: %v", err)
+	}
+	defer func() {
+		if err := unmount(point); err != nil {
+			l.t.Errorf("umount overlay: %v", err)
+		}
+	}()
+	look(point)
+}
