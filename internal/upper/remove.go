@@ -15,8 +15,14 @@ func (s *Store) Orphan(dir *File, name string, ino uint64, whiteout bool) error 
 		return wrap("unlink "+name, err)
 	}
 	// Moving a directory to another parent takes the right to write to it, which rmdir does not, and we may not be root.
-	if err := unix.Fchmodat(dir.fd, name, 0o700, 0); err != nil {
-		return wrap("unlink "+name, unix.EACCES)
+	f, operr := s.OpenChild(dir, name, unix.S_IFDIR) // not by its name: chmod follows symbolic links
+	if operr != nil {
+		return wrap("unlink "+name, err)
+	}
+	operr = f.Chmod(0o700)
+	f.Release()
+	if operr != nil {
+		return wrap("unlink "+name, err)
 	}
 	return wrap("unlink "+name, unix.Renameat2(dir.fd, name, s.orphans.fd, orphanName(ino), whiteoutFlag(whiteout)))
 }

@@ -49,7 +49,7 @@ func Open(cfg Config) (_ *Store, err error) {
 			s.Discard(cfg.Work)
 		}
 	}()
-	if err := checkNesting(cfg); err != nil {
+	if err := checkNesting(cfg, filepath.Abs, cfg.Upper, cfg.Work); err != nil {
 		return nil, err
 	}
 	if s.root, err = s.openDir(cfg.Upper, 0o755); err != nil {
@@ -63,7 +63,10 @@ func Open(cfg Config) (_ *Store, err error) {
 	if work.st.Dev != s.root.st.Dev {
 		return nil, fmt.Errorf("%w: --work %s is on another file system than --upper %s: put them on the same one", ErrUnusable, cfg.Work, cfg.Upper)
 	}
-	if err := s.takeLock(work, cfg); err != nil {
+	if err := checkNesting(cfg, os.Readlink, s.root.proc(), work.proc()); err != nil {
+		return nil, err
+	}
+	if err := s.takeLocks(work, cfg); err != nil {
 		return nil, err
 	}
 	if s.tmp, err = s.emptyDir(work, "tmp"); err != nil {
@@ -112,14 +115,16 @@ func (s *Store) Root() *File { return s.root }
 // OpenFiles returns how many descriptors are open.
 func (s *Store) OpenFiles() int64 { return s.open.Load() }
 
-func checkNesting(cfg Config) error {
-	u, err1 := filepath.Abs(cfg.Upper)
-	w, err2 := filepath.Abs(cfg.Work)
+// checkNesting compares the two directories' paths: as they were given, before anything is made, and then as they are,
+// since symbolic links may lead one into the other. An overlay would show its own work directory then.
+func checkNesting(cfg Config, real func(string) (string, error), upper, work string) error {
+	u, err1 := real(upper)
+	w, err2 := real(work)
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	if u == w || strings.HasPrefix(w+"/", u+"/") || strings.HasPrefix(u+"/", w+"/") {
-		return fmt.Errorf("%w: --upper %s and --work %s must not contain each other", ErrUnusable, u, w)
+		return fmt.Errorf("%w: --upper %s and --work %s must not contain each other", ErrUnusable, cfg.Upper, cfg.Work)
 	}
 	return nil
 }
@@ -152,14 +157,17 @@ func (s *Store) mkdirAll(path string, mode os.FileMode) error {
 	return nil
 }
 
-// takeLock excludes other mounts: two overlays over one upper corrupt each other's view.
-func (s *Store) takeLock(work *File, cfg Config) (err error) {
+// takeLocks excludes other mounts, from each of the two directories: two overlays over one upper corrupt each other's view.
+func (s *Store) takeLocks(work *File, cfg Config) (err error) {
+	if err := unix.Flock(s.root.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("%w: %s is the upper of another mount: unmount that one, or give another --upper", ErrInUse, cfg.Upper)
+	}
 	s.lock, err = unix.Openat(work.fd, "lock", unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return unusable(cfg.Work, err)
 	}
 	if err := unix.Flock(s.lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fmt.Errorf("%w: %s is the upper of another mount: unmount that one, or give another --upper", ErrInUse, cfg.Upper)
+		return fmt.Errorf("%w: %s is the work directory of another mount: unmount that one, or give another --work", ErrInUse, cfg.Work)
 	}
 	return nil
 }
@@ -202,10 +210,15 @@ func (s *Store) probe(cfg Config) error {
 			break
 		}
 	}
+	if full(err) {
+		return unusable(cfg.Work, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %s keeps no extended attributes (%w): put --upper on ext4, xfs, btrfs or tmpfs", ErrUnusable, cfg.Upper, err)
 	}
-	if err := s.Whiteout(s.tmp, "whiteout"); err != nil {
+	if err := s.Whiteout(s.tmp, "whiteout"); full(err) {
+		return unusable(cfg.Work, err)
+	} else if err != nil {
 		return fmt.Errorf("%w: %s cannot hold whiteouts (%w): use Linux 5.8 or later, or run as root", ErrUnusable, cfg.Upper, err)
 	}
 	return wrap("probe", unix.Unlinkat(s.tmp.fd, "whiteout", 0))
@@ -216,10 +229,12 @@ func unusable(path string, err error) error {
 	switch {
 	case errors.Is(err, unix.EROFS):
 		remedy = "its file system is read-only: choose another --upper"
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+	case full(err):
 		remedy = "free some space, or choose another --upper"
 	case errors.Is(err, unix.ENOTDIR):
 		remedy = "it is not a directory: choose another --upper"
 	}
 	return fmt.Errorf("%w: %s: %w: %s", ErrUnusable, path, err, remedy)
 }
+
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
