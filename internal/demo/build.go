@@ -58,10 +58,10 @@ func (s *stage) checkOut(ctx context.Context, dir string) error {
 		return err
 	}
 	archive := dir + ".tar"
-	if _, err := output(ctx, briefly, "git", "--git-dir", s.git, "archive", "--output", archive, s.commit); err != nil {
+	if _, err := output(ctx, "git", "--git-dir", s.git, "archive", "--output", archive, s.commit); err != nil {
 		return err
 	}
-	if _, err := output(ctx, briefly, "tar", "--extract", "--file", archive, "--directory", dir); err != nil {
+	if _, err := output(ctx, "tar", "--extract", "--file", archive, "--directory", dir); err != nil {
 		return err
 	}
 	return appendTo(filepath.Join(dir, appended), appendedLine)

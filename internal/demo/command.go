@@ -28,8 +28,8 @@ func newCommand(ctx context.Context, name string, args ...string) *exec.Cmd {
 }
 
 // output runs a program and returns its standard output, without white space at the end. The error has what it complained about.
-func output(ctx context.Context, limit time.Duration, name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func output(ctx context.Context, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, briefly)
 	defer cancel()
 	return outputOf(ctx, newCommand(ctx, name, args...))
 }

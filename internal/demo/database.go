@@ -37,7 +37,7 @@ func (s *stage) database(ctx context.Context) (string, error) {
 	if err == nil {
 		err = s.inWAL(ctx)
 	}
-	if err = errors.Join(err, release()); err != nil {
+	if err := errors.Join(err, release()); err != nil {
 		return "", err
 	}
 	if err := s.integrity(ctx); err != nil { // again, now that the log was written back

@@ -37,11 +37,11 @@ func newStage(ctx context.Context, program string) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	git, err := output(ctx, briefly, "git", "rev-parse", "--absolute-git-dir")
+	git, err := output(ctx, "git", "rev-parse", "--absolute-git-dir")
 	if err != nil {
 		return nil, fmt.Errorf("the demo mounts the repository that it is run in: %w", err)
 	}
-	commit, err := output(ctx, briefly, "git", "rev-parse", "HEAD")
+	commit, err := output(ctx, "git", "rev-parse", "HEAD")
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (s *stage) requests() (int, error) {
 
 func (s *stage) mount(ctx context.Context) (string, error) {
 	start := time.Now()
-	_, err := output(ctx, briefly, s.program, "mount", "--detach", "--origin", s.url, "--rev", s.commit, "--upper", s.upper,
+	_, err := output(ctx, s.program, "mount", "--detach", "--origin", s.url, "--rev", s.commit, "--upper", s.upper,
 		"--cache", s.cache, "--stats", s.stats, "--log-file", filepath.Join(s.dir, "mount.log"), s.mnt)
 	if err != nil {
 		return "", err
@@ -152,9 +152,9 @@ func (s *stage) takeDown() error {
 	ctx := context.Background()
 	var errs []error
 	if mounted, _ := s.mounted(); mounted {
-		if _, err := output(ctx, briefly, s.program, "unmount", s.mnt); err != nil {
+		if _, err := output(ctx, s.program, "unmount", s.mnt); err != nil {
 			errs = append(errs, err)
-			if _, err := output(ctx, briefly, "umount", "--lazy", s.mnt); err != nil {
+			if _, err := output(ctx, "umount", "--lazy", s.mnt); err != nil {
 				errs = append(errs, err)
 			}
 		}

@@ -92,7 +92,7 @@ func walk(dir string, visit func(rel string)) (int64, error) {
 
 // unmount takes the mount away as a user does, and looks for what it could have left.
 func (s *stage) unmount(ctx context.Context) (string, error) {
-	if _, err := output(ctx, briefly, s.program, "unmount", s.mnt); err != nil {
+	if _, err := output(ctx, s.program, "unmount", s.mnt); err != nil {
 		return "", err
 	}
 	s.isUp = false

@@ -59,7 +59,7 @@ func (s *stage) mkdir(ctx context.Context) (string, error) {
 	if _, err := shell(ctx, briefly, s.mnt, "mkdir made; rmdir made; mkdir -p made/deep; test -d made/deep"); err != nil {
 		return "", err
 	}
-	info, err := os.Stat(filepath.Join(s.upper, "made/deep"))
+	info, err := os.Stat(filepath.Join(s.upper, "made", "deep"))
 	if err == nil && !info.IsDir() {
 		err = fs.ErrInvalid
 	}
@@ -80,7 +80,7 @@ func (s *stage) appendBelow(ctx context.Context) (string, error) {
 	if err := s.hasInUpper(appended, changed); err != nil {
 		return "", err
 	}
-	id, err := output(ctx, briefly, "git", "--git-dir", s.git, "rev-parse", s.commit+":"+appended)
+	id, err := output(ctx, "git", "--git-dir", s.git, "rev-parse", s.commit+":"+appended)
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +93,7 @@ func (s *stage) appendBelow(ctx context.Context) (string, error) {
 
 // original is a file as the commit has it, without white space at its end.
 func (s *stage) original(ctx context.Context, path string) (string, error) {
-	return output(ctx, briefly, "git", "--git-dir", s.git, "cat-file", "blob", s.commit+":"+path)
+	return output(ctx, "git", "--git-dir", s.git, "cat-file", "blob", s.commit+":"+path)
 }
 
 // hasInUpper checks a file where it should lie.
