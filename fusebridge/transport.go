@@ -115,7 +115,7 @@ func (t *transport) spawn() {
 func (t *transport) serve(b *buffer) {
 	for {
 		n, err := unix.Read(t.fd, b.in)
-		switch err { //nolint:errorlint // a bare errno
+		switch err { // a bare errno
 		case nil:
 		case unix.ENOENT, unix.EINTR, unix.EAGAIN: // ENOENT: the request was interrupted before we got it
 			continue
@@ -162,7 +162,7 @@ func (t *transport) handle(in, out []byte) {
 		t.trace.end(event, errno, out[:n], time.Since(began))
 	}
 	if n > 0 {
-		if _, err := unix.Write(t.fd, out[:n]); err != nil && err != unix.ENOENT && err != unix.ENODEV { //nolint:errorlint // bare errnos; ENOENT: it was interrupted
+		if _, err := unix.Write(t.fd, out[:n]); err != nil && err != unix.ENOENT && err != unix.ENODEV { // bare errnos; ENOENT: it was interrupted
 			t.log.Error("write /dev/fuse", slog.Any("error", err), slog.Uint64("op", uint64(op)))
 		}
 	}

@@ -178,7 +178,7 @@ func waitForProcess(pid int) {
 	defer func() { _ = unix.Close(fd) }()
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
-		if n > 0 || err != nil && err != unix.EINTR { //nolint:errorlint // a bare errno
+		if n > 0 || err != nil && err != unix.EINTR { // a bare errno
 			return
 		}
 	}

@@ -79,7 +79,7 @@ func (f *fixture) whiteout(name string) bool {
 
 func (f *fixture) absent(name string) bool {
 	var st unix.Stat_t
-	return unix.Lstat(f.path(name), &st) == unix.ENOENT //nolint:errorlint // a bare errno
+	return unix.Lstat(f.path(name), &st) == unix.ENOENT // a bare errno
 }
 
 func (f *fixture) xattr(name, attr string) string {

@@ -45,8 +45,8 @@ func startProcess(sp *spawner, git string, env []string) (*process, error) {
 	}
 	outR, outW, err := os.Pipe()
 	if err != nil {
-		inR.Close()
-		inW.Close()
+		_ = inR.Close()
+		_ = inW.Close()
 		return nil, fmt.Errorf("gitrepo: start git: %w", err)
 	}
 	p := &process{in: inW, out: outR, buf: bufio.NewReaderSize(outR, 64<<10), stderr: &tail{}, exited: make(chan struct{})}
@@ -55,11 +55,11 @@ func startProcess(sp *spawner, git string, env []string) (*process, error) {
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = inR, outW, p.stderr
 	p.cmd.WaitDelay = time.Second // a grandchild (a lazy fetch) may hold stderr
 	err = sp.start(p.cmd)
-	inR.Close()
-	outW.Close()
+	_ = inR.Close()
+	_ = outW.Close()
 	if err != nil {
-		inW.Close()
-		outR.Close()
+		_ = inW.Close()
+		_ = outR.Close()
 		return nil, fmt.Errorf("gitrepo: start git: %w", err)
 	}
 	go func() {
@@ -72,9 +72,9 @@ func startProcess(sp *spawner, git string, env []string) (*process, error) {
 // kill ends the process and waits until it is reaped, so that it can neither linger nor become a zombie.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
-	p.in.Close()
+	_ = p.in.Close()
 	<-p.exited
-	p.out.Close()
+	_ = p.out.Close()
 }
 
 func (p *process) dead() bool {

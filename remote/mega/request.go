@@ -140,7 +140,7 @@ func (c *Client) get(ctx context.Context, url, contentType string) (*body, error
 	c.log.DebugContext(ctx, "request", "url", url, "status", resp.StatusCode, "took", time.Since(start))
 	b := &body{c: c, ctx: ctx, reqCtx: reqCtx, cancel: cancel, rc: resp.Body, url: url, size: resp.ContentLength}
 	if err := check(resp, b, contentType); err != nil {
-		b.Close()
+		_ = b.Close()
 		return nil, c.failed(url, err)
 	}
 	return b, nil

@@ -130,7 +130,7 @@ func TestBlobHeaders(t *testing.T) {
 		n, err := io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		want := int64(origintest.LargeSize)
-		if resp.StatusCode != 200 || resp.ContentLength != want || err != nil {
+		if resp.StatusCode != http.StatusOK || resp.ContentLength != want || err != nil {
 			t.Errorf("%s: %s, %d bytes announced, %v", method, resp.Status, resp.ContentLength, err)
 		}
 		if method == http.MethodGet && n != want {
