@@ -101,6 +101,9 @@ func (p *Passthrough) open(n *tree.Node) (*upper.File, error) {
 			if f, oerr := p.Store.OpenOrphan(n.Ino, n.Type); oerr == nil { // a removal that was cut short before it was published
 				return f, nil
 			}
+			if errors.Is(err, unix.ENOENT) { // it has a name, so "no such file" would be a lie that the kernel keeps
+				err = fmt.Errorf("%w: %s", ErrLost, n.Path())
+			}
 			return nil, err
 		}
 		runtime.Gosched()

@@ -152,6 +152,9 @@ func (f *File) Seek(off int64, whence int) (int64, error) {
 
 // Readlink returns a symbolic link's target.
 func (f *File) Readlink() (string, error) {
+	if f.st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return "", wrap("readlink", unix.EINVAL) // readlinkat without a path says ENOENT
+	}
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(f.fd, "", buf)
 	if err != nil {
