@@ -16,9 +16,13 @@ type dicfuse struct {
 func (d *dicfuse) receive(msg any) {
 	switch m := msg.(type) {
 	case *readTree:
-		ref := remote.TreeRef{Commit: d.commit, Path: d.core.dicfuse.Path(m.Path), ID: m.ID}
+		want, ref := wantTree, remote.TreeRef{Commit: d.commit, Path: d.core.dicfuse.Path(m.Path), ID: m.ID}
+		if m.ID.IsZero() {
+			want, ref.ID = wantPath, d.core.root.State().Object
+			ref.Path = m.Path
+		}
 		d.core.loader(m.ID).Tell(&fetch{
-			Source: d.core.source, Want: wantTree, ID: m.ID, Ref: ref,
+			Source: d.core.source, Want: want, ID: m.ID, Ref: ref, Base: d.core.dicfuse.Path(""),
 			Done: func(o outcome) { m.To.Tell(&treeFetched{Dir: m.Dir, Payload: o.Payload, Err: o.Err}) },
 		})
 	case *readSize:

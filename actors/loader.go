@@ -17,6 +17,7 @@ type fetchKey struct {
 	source *source
 	id     object.ID
 	want   want
+	path   string // of wantPath
 }
 
 // loader owns a share of the fetches in flight: one an object, however many wait.
@@ -35,9 +36,13 @@ func newLoader(ctx context.Context, self *handle) *loader {
 func (l *loader) receive(msg any) {
 	switch m := msg.(type) {
 	case *fetchBlob:
-		l.enqueue(fetchKey{m.Source, m.ID, wantBlob}, m)
+		l.enqueue(fetchKey{source: m.Source, id: m.ID, want: wantBlob}, m)
 	case *fetch:
-		l.enqueue(fetchKey{m.Source, m.ID, m.Want}, m)
+		key := fetchKey{source: m.Source, id: m.ID, want: m.Want}
+		if m.Want == wantPath {
+			key.path = m.Ref.Path
+		}
+		l.enqueue(key, m)
 	case *fetched:
 		l.fetched(m)
 	}
@@ -88,6 +93,9 @@ func (l *loader) start(key fetchKey, msg any) {
 		switch key.want {
 		case wantTree:
 			o.Payload, o.Err = key.source.tree(ctx, msg.(*fetch).Ref)
+		case wantPath:
+			m := msg.(*fetch)
+			o.Payload, o.Err = key.source.treeAt(ctx, m.Ref, m.Base)
 		case wantSize:
 			o.Size, o.Err = key.source.size(ctx, key.id)
 		default:

@@ -135,11 +135,11 @@ type (
 
 // Commands to the dicfuse layer.
 type (
-	// readTree asks for a directory's tree object; treeFetched goes to To.
+	// readTree asks for a directory's tree object; treeFetched goes to To. A zero ID says that only the path is known.
 	readTree struct {
 		Dir  *tree.Node
 		ID   object.ID
-		Path string // in the mount
+		Path string // in the mount as the origin has it
 		To   *tree.Owner
 	}
 	// readSize asks for a blob's size; sized goes to To.
@@ -206,6 +206,7 @@ type (
 		Want   want
 		ID     object.ID
 		Ref    remote.TreeRef // of a tree
+		Base   string         // of wantPath: the path in the repository of the tree that Ref.Path starts from
 		Done   func(outcome)
 	}
 )
@@ -217,6 +218,7 @@ const (
 	wantBlob want = iota
 	wantTree
 	wantSize
+	wantPath // a tree of which only the path below Ref.ID is known
 )
 
 // outcome is what a fetch came to.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/antares-actor/antares-actor/internal/layer"
 	"github.com/antares-actor/antares-actor/internal/object"
@@ -16,16 +17,16 @@ func (r *region) await(dir *tree.Node, msg any) {
 	if !first {
 		return
 	}
-	id := dir.State().Object
-	if id.IsZero() || id == object.EmptyTree {
+	s := dir.State()
+	if s.Object == object.EmptyTree || s.Object.IsZero() && s.Redirect == "" {
 		r.list(dir, nil)
 		return
 	}
-	if payload, ok := r.core.source.content.Bytes(id); ok {
+	if payload, ok := r.core.source.content.Bytes(s.Object); ok && !s.Object.IsZero() {
 		r.list(dir, payload)
 		return
 	}
-	r.core.dicfuseActor.Tell(&readTree{Dir: dir, ID: id, Path: dir.Path(), To: &r.self.Owner})
+	r.core.dicfuseActor.Tell(&readTree{Dir: dir, ID: s.Object, Path: dir.LowerPath(), To: &r.self.Owner})
 }
 
 func (r *region) treeFetched(m *treeFetched) {
@@ -79,7 +80,7 @@ func (r *region) listed(m *listed) {
 }
 
 func (r *region) publish(dir *tree.Node, items []layer.Item) error {
-	path := r.core.dicfuse.Path(dir.Path())
+	lower := dir.LowerPath()
 	depth := 0
 	for at := dir.Place(); at.Parent != nil && depth < splitDepth; at = at.Parent.Place() {
 		depth++
@@ -87,12 +88,12 @@ func (r *region) publish(dir *tree.Node, items []layer.Item) error {
 	entries := make([]tree.Entry, 0, len(items))
 	twins := make(map[uint64]*tree.Node) // upper files with a second name in this directory
 	for i := range items {
-		n := r.nodeFor(dir, path, &items[i], twins, depth)
+		n := r.nodeFor(dir, lower, &items[i], twins, depth)
 		entries = append(entries, tree.Entry{Name: items[i].Name, Node: n, Covers: items[i].Covers})
 	}
 	t, err := tree.NewTable(entries)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", path, err)
+		return fmt.Errorf("list %s: %w", dir.Path(), err)
 	}
 	r.dirs++
 	dir.SetTable(t)
@@ -100,8 +101,8 @@ func (r *region) publish(dir *tree.Node, items []layer.Item) error {
 }
 
 // nodeFor returns the node that an item shows: the one that the kernel knows, or a new one.
-func (r *region) nodeFor(dir *tree.Node, path string, item *layer.Item, twins map[uint64]*tree.Node, depth int) *tree.Node {
-	ino, typ, state := itemState(path, item)
+func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins map[uint64]*tree.Node, depth int) *tree.Node {
+	ino, typ, state := r.core.itemState(lower, item)
 	for _, known := range []*tree.Node{r.core.index.Find(ino), twins[ino]} {
 		if known == nil {
 			continue
@@ -131,8 +132,9 @@ func sameFile(known, found *tree.State) bool {
 	return known.Where == tree.Lower || found.Where == tree.Lower || known.UpperIno == found.UpperIno
 }
 
-// itemState returns the number, type and state of an item's inode.
-func itemState(path string, item *layer.Item) (ino uint64, typ uint32, s tree.State) {
+// itemState returns the number, type and state of the inode of an item in the directory whose lower half is at lower.
+func (c *core) itemState(lower string, item *layer.Item) (ino uint64, typ uint32, s tree.State) {
+	path := c.dicfuse.Path(lower)
 	if item.IsLower {
 		s = layer.LowerState(*item.Lower)
 		return tree.LowerChildIno(path, item.Name), s.Mode & typeMask, s
@@ -142,6 +144,12 @@ func itemState(path string, item *layer.Item) (ino uint64, typ uint32, s tree.St
 	if item.Merged() {
 		s.Object = layer.LowerState(*item.Lower).Object
 		ino = tree.LowerChildIno(path, item.Name) // also where another overlay made the directory, without our mark
+	}
+	if to := item.Upper.Redirect; to != "" {
+		if s.Redirect = strings.TrimPrefix(to, "/"); s.Redirect == to { // a name in the same parent
+			s.Redirect = strings.TrimPrefix(lower+"/"+to, "/")
+		}
+		ino = tree.LowerIno(c.dicfuse.Path(s.Redirect))
 	}
 	if marked, ok := tree.DecodeIno(item.Upper.Mark); ok {
 		ino = marked

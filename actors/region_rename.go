@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/object"
@@ -55,16 +57,13 @@ func (r *region) rename(m *rename) {
 	r.renameNow(m, from, to, n, target)
 }
 
-// renamable applies the rules that need no I/O. Directories that the origin has cannot be renamed, which overlayfs without
-// redirect_dir answers by EXDEV: mv(1) and its like then copy.
+// renamable applies the rules that need no I/O.
 func renamable(m *rename, n, target *tree.Node) error {
 	switch {
 	case m.Flags&unix.RENAME_EXCHANGE != 0 && target == nil:
 		return errno("exchange "+m.NewName, unix.ENOENT)
 	case m.Flags&unix.RENAME_NOREPLACE != 0 && target != nil:
 		return errno("rename "+m.NewName, unix.EEXIST)
-	case !pure(n), m.Flags&unix.RENAME_EXCHANGE != 0 && !pure(target):
-		return errno("rename "+m.OldName, unix.EXDEV)
 	case target == nil || m.Flags&unix.RENAME_EXCHANGE != 0:
 		return nil
 	case n.IsDir() && !target.IsDir():
@@ -75,10 +74,35 @@ func renamable(m *rename, n, target *tree.Node) error {
 	return nil
 }
 
-// pure tells whether n may be renamed without a redirect: it is no directory, or one that only upper has.
-func pure(n *tree.Node) bool {
-	s := n.State()
-	return !n.IsDir() || s.Where == tree.Upper && (s.Object.IsZero() || s.Object == object.EmptyTree)
+// free readies a directory of upper for standing at a name that the origin has or not: one with a lower half gets a redirect
+// to it, any other one must not show what the origin has at the new name. It comes before the rename: after a crash the
+// directory shows the same at the old name.
+func (r *region) free(n *tree.Node, covered bool) error {
+	if !n.IsDir() {
+		return nil
+	}
+	f, err := r.core.upper.Open(n)
+	if err != nil {
+		return err
+	}
+	defer f.Release()
+	s := *n.State()
+	if s.Redirect == "" && (s.Object.IsZero() || s.Object == object.EmptyTree) {
+		if covered {
+			return r.core.upper.Store.MarkOpaque(f)
+		}
+		return nil
+	}
+	if s.Redirect != "" {
+		return nil // it leads to the same place from anywhere
+	}
+	path := n.LowerPath()
+	if err := r.core.upper.Store.Redirect(f, path); err != nil {
+		return err
+	}
+	s.Redirect = path
+	n.SetState(s)
+	return nil
 }
 
 // renameNow does the rename and hands the new parent's half on.
@@ -137,15 +161,8 @@ func (r *region) moveOnDisk(m *rename, from, to tree.Entry, n, target *tree.Node
 	} else if kept, err = r.displace(target, m.NewParent, newDir, m.NewName); err != nil {
 		return false, false, err
 	}
-	if n.IsDir() && covered {
-		f, err := r.core.upper.Open(n)
-		if err != nil {
-			return false, false, err
-		}
-		defer f.Release()
-		if err := store.MarkOpaque(f); err != nil { // or what the origin has there would show through
-			return false, false, err
-		}
+	if err := r.free(n, covered); err != nil {
+		return false, false, err
 	}
 	if err := store.Rename(move); err != nil {
 		if kept && !move.ReplacedDir {
@@ -196,22 +213,8 @@ func (r *region) exchangeNow(m *rename, from, to tree.Entry, n, target *tree.Nod
 		return err
 	}
 	defer newDir.Release()
-	for _, moved := range []struct {
-		n      *tree.Node
-		covers bool
-	}{{n, to.Covers}, {target, from.Covers}} {
-		if !moved.n.IsDir() || !moved.covers {
-			continue
-		}
-		f, err := r.core.upper.Open(moved.n)
-		if err != nil {
-			return err
-		}
-		err = r.core.upper.Store.MarkOpaque(f)
-		f.Release()
-		if err != nil {
-			return err
-		}
+	if err := errors.Join(r.free(n, to.Covers), r.free(target, from.Covers)); err != nil {
+		return err
 	}
 	end := r.core.upper.Moves.Begin()
 	defer end()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
@@ -52,6 +53,26 @@ func (s *source) tree(ctx context.Context, ref remote.TreeRef) ([]byte, error) {
 		return nil, s.trouble("tree", ref.Path, err)
 	}
 	return t.Payload, nil
+}
+
+// treeAt returns the payload of the tree at ref.Path below the tree ref.ID, which stands at base in the repository. A path
+// that leads nowhere is an empty directory: a redirect whose target the origin does not have, as for overlayfs.
+func (s *source) treeAt(ctx context.Context, ref remote.TreeRef, base string) ([]byte, error) {
+	at, names := ref, strings.Split(ref.Path, "/")
+	for i := 0; ; i++ {
+		at.Path = strings.Trim(base+"/"+strings.Join(names[:i], "/"), "/")
+		payload, err := s.tree(ctx, at)
+		if err != nil || i == len(names) {
+			return payload, err
+		}
+		entries, err := object.ParseTree(payload)
+		if err != nil {
+			return nil, fmt.Errorf("%w: directory %q: %w", ErrOrigin, at.Path, err)
+		}
+		if at.ID, err = subtree(entries, names[i]); err != nil {
+			return nil, nil
+		}
+	}
 }
 
 // stored reads a whole object of the store, however large.

@@ -21,7 +21,8 @@ func (i *Item) Merged() bool { return i.Upper != nil && i.Lower != nil }
 //
 //   - a whiteout hides the name;
 //   - what upper has hides what the origin has,
-//   - except that two directories show as one, unless upper's is opaque.
+//   - except that two directories show as one, unless upper's is opaque;
+//   - a directory of upper with a redirect shows as one with what that leads to, and not with its namesake.
 //
 // A directory that is opaque itself is merged with an empty lower listing: the caller knows.
 func Merge(lower []object.Entry, found []upper.Found) []Item {
@@ -41,7 +42,7 @@ func Merge(lower []object.Entry, found []upper.Found) []Item {
 			continue
 		}
 		item := Item{Name: f.Name, Upper: f, Covers: e != nil}
-		if e != nil && isDir(f.Type) && isDir(LowerMode(e.Mode)) && !f.Opaque {
+		if e != nil && isDir(f.Type) && isDir(LowerMode(e.Mode)) && !f.Opaque && f.Redirect == "" {
 			item.Lower = e
 		}
 		items = append(items, item)

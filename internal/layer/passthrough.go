@@ -172,7 +172,7 @@ func (p *Passthrough) Attr(n *tree.Node, s *tree.State) (tree.Attr, error) {
 	if s.Orphan && a.Nlink > 0 {
 		a.Nlink-- // the link in the work directory
 	}
-	if n.IsDir() && (!s.Object.IsZero() || n.Ino == tree.RootIno) {
+	if n.IsDir() && (!s.Object.IsZero() || s.Redirect != "" || n.Ino == tree.RootIno) {
 		a.Nlink = 1 // the count of subdirectories is not known without listing both layers; 1 says so, as in overlayfs
 	}
 	return a, nil

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -46,6 +47,9 @@ type State struct {
 	Size int64  // bytes, or UnknownSize
 	// Upper
 	UpperIno uint64 // number in the upper file system: proves that a name still leads to this file
+	// Redirect is, for a directory that was renamed, the path of its lower half in the mount as the origin has it. "" says that
+	// the lower half, if there is one, has the directory's own name in the parent's lower half.
+	Redirect string
 }
 
 // Node is one inode of a mount. See the package comment for who writes what.
@@ -99,14 +103,33 @@ func (n *Node) SwapFile(old, f *upper.File) bool { return n.file.CompareAndSwap(
 // TakeFile removes and returns the cached descriptor, or nil.
 func (n *Node) TakeFile() *upper.File { return n.file.Swap(nil) }
 
+// LowerPath returns where the lower half of a directory is in the mount as the origin has it. It differs from Path below a
+// directory that was renamed. A rename publishes the redirect before the new place, so that the answer is the same at any
+// moment.
+func (n *Node) LowerPath() string {
+	var names []string
+	for at := n; ; {
+		if r := at.State().Redirect; r != "" {
+			names = append(names, r)
+			break
+		}
+		p := at.Place()
+		if p.Parent == nil {
+			break
+		}
+		names = append(names, p.Name)
+		at = p.Parent
+	}
+	slices.Reverse(names)
+	return strings.Join(names, "/")
+}
+
 // Path returns the node's path in the mount, "" for the root, without a leading slash.
 func (n *Node) Path() string {
 	var names []string
 	for p := n.Place(); p.Parent != nil; p = p.Parent.Place() {
 		names = append(names, p.Name)
 	}
-	for i, j := 0, len(names)-1; i < j; i, j = i+1, j-1 {
-		names[i], names[j] = names[j], names[i]
-	}
+	slices.Reverse(names)
 	return strings.Join(names, "/")
 }

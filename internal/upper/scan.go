@@ -14,6 +14,7 @@ type Found struct {
 	Ino      uint64 // number in the upper file system
 	Whiteout bool
 	Opaque   bool   // a directory that hides what is below
+	Redirect string // a directory's redirect: "/path" from the lower root, or a name in the parent's lower half; mostly ""
 	Mark     []byte // the number that a copied-up file carries (tree.EncodeIno's form), nil if born in upper
 }
 
@@ -79,6 +80,8 @@ func (s *Store) complete(dir *File, e *Found) error {
 	}
 	if e.Type == unix.S_IFDIR {
 		e.Opaque = string(s.childXattr(dir, e.Name, opaqueName, buf[:])) == "y"
+		var path [unix.PathMax]byte
+		e.Redirect = string(s.childXattr(dir, e.Name, redirectName, path[:]))
 	}
 	return nil
 }

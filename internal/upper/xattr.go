@@ -14,6 +14,7 @@ const (
 	trustedPrefix = "trusted.overlay."
 	userPrefix    = "user.overlay."
 	opaqueName    = "opaque"
+	redirectName  = "redirect"
 	inoName       = "antares.ino"
 )
 
@@ -93,6 +94,12 @@ func setXattr(f *File, name string, value []byte, flags int) (err error) {
 // MarkOpaque makes a directory of upper hide what is below its name.
 func (s *Store) MarkOpaque(dir *File) error {
 	return setXattr(dir, s.prefix+opaqueName, []byte("y"), 0)
+}
+
+// Redirect records where below the lower root a directory of upper has its lower half, since it no longer has its name.
+// The path has no leading slash.
+func (s *Store) Redirect(dir *File, path string) error {
+	return setXattr(dir, s.prefix+redirectName, []byte("/"+path), 0)
 }
 
 // childXattr reads one of the overlay's own marks of dir/name into dst; nil if there is none.
