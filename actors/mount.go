@@ -112,7 +112,7 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 		return nil, err
 	}
 	src := &source{origin: spec.Origin, content: e.cfg.Content, log: e.cfg.Log}
-	at, err := src.pin(ctx, spec.Rev, spec.Path)
+	at, err := src.quiet().pin(ctx, spec.Rev, spec.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,11 @@ type source struct {
 	log     *slog.Logger
 }
 
+// quiet is the same source without a log, for a caller who tells a user what is wrong.
+func (s *source) quiet() *source {
+	return &source{origin: s.origin, content: s.content, log: slog.New(slog.DiscardHandler)}
+}
+
 // tree returns a tree object's payload, from the store if it is there.
 func (s *source) tree(ctx context.Context, ref remote.TreeRef) ([]byte, error) {
 	if ref.ID == object.EmptyTree {

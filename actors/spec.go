@@ -80,7 +80,7 @@ func (s *source) pin(ctx context.Context, rev, path string) (pinned, error) {
 		at := strings.Join(names[:i], "/")
 		payload, err := s.tree(ctx, remote.TreeRef{Commit: c.ID, Path: at, ID: p.tree})
 		if err != nil {
-			return pinned{}, err
+			return pinned{}, fmt.Errorf("%s: %w", s.origin, err)
 		}
 		entries, err := object.ParseTree(payload)
 		if err != nil {

@@ -56,6 +56,7 @@ var remedies = []struct {
 	{remote.ErrUnavailable, "is the server running, and --origin its address?"},
 	{remote.ErrBadAnswer, "is --origin the address of a Mega server?"},
 	{remote.ErrMismatch, "the origin is damaged: have it repaired, or give another --origin"},
+	{remote.ErrNotFound, "the origin is incomplete: have it repaired, or give another --origin"},
 }
 
 func remedy(err error) string {

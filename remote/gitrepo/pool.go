@@ -67,6 +67,9 @@ func (pl *pool) do(ctx context.Context, use func(*process) (keep bool, err error
 
 // once runs one request on the process that take gives, and decides what becomes of the process.
 func (pl *pool) once(ctx context.Context, take func() (*process, error), use func(*process) (bool, error)) error {
+	if err := ctx.Err(); err != nil { // bind's interruption could come after a quick answer
+		return fmt.Errorf("gitrepo: %w", err)
+	}
 	p, err := take()
 	if err != nil {
 		return err
