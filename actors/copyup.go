@@ -43,10 +43,12 @@ func (c *copyUp) receive(msg any) {
 		c.detach(m)
 	case *reattach:
 		c.setOrphan(m.Node, false)
-	case *learnSize:
-		if s := *m.Node.State(); s.Where == tree.Lower {
-			s.Size = m.Size
-			m.Node.SetState(s)
+	case *learnSizes:
+		for i, n := range m.Nodes {
+			if s := *n.State(); s.Where == tree.Lower && m.Sizes[i] >= 0 {
+				s.Size = m.Sizes[i]
+				n.SetState(s)
+			}
 		}
 	case *contentFetched:
 		c.contentFetched(m)

@@ -25,10 +25,10 @@ func (d *dicfuse) receive(msg any) {
 			Source: d.core.source, Want: want, ID: m.ID, Ref: ref, Base: d.core.dicfuse.Path(""),
 			Done: func(o outcome) { m.To.Tell(&treeFetched{Dir: m.Dir, Payload: o.Payload, Err: o.Err}) },
 		})
-	case *readSize:
-		d.core.loader(m.ID).Tell(&fetch{
-			Source: d.core.source, Want: wantSize, ID: m.ID,
-			Done: func(o outcome) { m.To.Tell(&sized{Node: m.Node, Size: o.Size, Err: o.Err}) },
+	case *readSizes:
+		d.core.loader(m.IDs[0]).Tell(&fetch{
+			Source: d.core.source, Want: wantSizes, ID: m.IDs[0], IDs: m.IDs,
+			Done: func(o outcome) { m.To.Tell(&sized{Nodes: m.Nodes, Sizes: o.Sizes, Err: o.Err}) },
 		})
 	}
 }
@@ -37,8 +37,8 @@ func (d *dicfuse) failed(msg any) {
 	switch m := msg.(type) {
 	case *readTree:
 		m.To.Tell(&treeFetched{Dir: m.Dir, Err: ErrPanic})
-	case *readSize:
-		m.To.Tell(&sized{Node: m.Node, Err: ErrPanic})
+	case *readSizes:
+		m.To.Tell(&sized{Nodes: m.Nodes, Err: ErrPanic})
 	}
 }
 

@@ -18,6 +18,7 @@ type fetchKey struct {
 	id     object.ID
 	want   want
 	path   string // of wantPath
+	only   *fetch // of wantSizes, which is not shared: a region asks for a file's size once
 }
 
 // loader owns a share of the fetches in flight: one an object, however many wait.
@@ -39,8 +40,11 @@ func (l *loader) receive(msg any) {
 		l.enqueue(fetchKey{source: m.Source, id: m.ID, want: wantBlob}, m)
 	case *fetch:
 		key := fetchKey{source: m.Source, id: m.ID, want: m.Want}
-		if m.Want == wantPath {
+		switch m.Want {
+		case wantPath:
 			key.path = m.Ref.Path
+		case wantSizes:
+			key.only = m
 		}
 		l.enqueue(key, m)
 	case *fetched:
@@ -96,10 +100,10 @@ func (l *loader) start(key fetchKey, msg any) {
 		case wantPath:
 			m := msg.(*fetch)
 			o.Payload, o.Err = key.source.treeAt(ctx, m.Ref, m.Base)
-		case wantSize:
-			o.Size, o.Err = key.source.size(ctx, key.id)
+		case wantSizes:
+			o.Sizes, o.Err = key.source.sizes(ctx, msg.(*fetch).IDs)
 		default:
-			o.Size, o.Err = key.source.blob(ctx, key.id)
+			o.Err = key.source.blob(ctx, key.id)
 		}
 	}()
 }

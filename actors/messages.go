@@ -125,11 +125,11 @@ type (
 		Items []layer.Item
 		Err   error
 	}
-	// sized answers readSize.
+	// sized answers readSizes, in the same order; -1 is a size that the origin did not tell.
 	sized struct {
-		Node *tree.Node
-		Size int64
-		Err  error
+		Nodes []*tree.Node
+		Sizes []int64
+		Err   error
 	}
 )
 
@@ -142,11 +142,12 @@ type (
 		Path string // in the mount as the origin has it
 		To   *tree.Owner
 	}
-	// readSize asks for a blob's size; sized goes to To.
-	readSize struct {
-		Node *tree.Node
-		ID   object.ID
-		To   *tree.Owner
+	// readSizes asks for the sizes of lower files; sized goes to To. More than one is asked only of an origin that can tell many
+	// at once.
+	readSizes struct {
+		Nodes []*tree.Node
+		IDs   []object.ID
+		To    *tree.Owner
 	}
 )
 
@@ -167,10 +168,10 @@ type (
 	}
 	// reattach takes a detach back: the removal failed.
 	reattach struct{ Node *tree.Node }
-	// learnSize records a lower file's size in its state.
-	learnSize struct {
-		Node *tree.Node
-		Size int64
+	// learnSizes records lower files' sizes in their states.
+	learnSizes struct {
+		Nodes []*tree.Node
+		Sizes []int64
 	}
 )
 
@@ -205,6 +206,7 @@ type (
 		Source *source
 		Want   want
 		ID     object.ID
+		IDs    []object.ID    // of wantSizes, ID being the first
 		Ref    remote.TreeRef // of a tree
 		Base   string         // of wantPath: the path in the repository of the tree that Ref.Path starts from
 		Done   func(outcome)
@@ -217,14 +219,14 @@ type want uint8
 const (
 	wantBlob want = iota
 	wantTree
-	wantSize
+	wantSizes
 	wantPath // a tree of which only the path below Ref.ID is known
 )
 
 // outcome is what a fetch came to.
 type outcome struct {
-	Payload []byte // a tree's
-	Size    int64  // a blob's
+	Payload []byte  // a tree's
+	Sizes   []int64 // of the blobs asked for
 	Err     error
 }
 

@@ -95,7 +95,9 @@ func (r *region) failed(msg any) {
 	case *listed:
 		r.drain(r.loading, m.Dir, ErrPanic)
 	case *sized:
-		r.drain(r.sizing, m.Node, ErrPanic)
+		for _, n := range m.Nodes {
+			r.drain(r.sizing, n, ErrPanic)
+		}
 	}
 }
 

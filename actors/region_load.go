@@ -179,32 +179,3 @@ func (c *core) freeIno(ino uint64) uint64 {
 	}
 	return ino
 }
-
-func (r *region) resolveSize(m *resolveSize) {
-	n := m.Node
-	s := n.State()
-	if s.Where == tree.Upper || s.Size != tree.UnknownSize {
-		m.finish(nil)
-		return
-	}
-	first := len(r.sizing[n]) == 0
-	r.sizing[n] = append(r.sizing[n], m)
-	if first {
-		r.core.dicfuseActor.Tell(&readSize{Node: n, ID: s.Object, To: &r.self.Owner})
-	}
-}
-
-func (r *region) sized(m *sized) {
-	if m.Err == nil {
-		r.core.copyUp.Tell(&learnSize{Node: m.Node, Size: m.Size})
-		for _, msg := range r.sizing[m.Node] {
-			if q, ok := msg.(*resolveSize); ok {
-				q.size = m.Size
-				q.finish(nil)
-			}
-		}
-		delete(r.sizing, m.Node)
-		return
-	}
-	r.drain(r.sizing, m.Node, m.Err)
-}

@@ -94,33 +94,48 @@ func (s *source) stored(id object.ID) ([]byte, bool) {
 	return b, err == nil && int64(n) == size
 }
 
-// blob brings a blob into the store and returns its size in bytes.
-func (s *source) blob(ctx context.Context, id object.ID) (int64, error) {
-	if size, ok := s.content.Size(id); ok {
-		return size, nil
+// blob brings a blob into the store.
+func (s *source) blob(ctx context.Context, id object.ID) error {
+	if _, ok := s.content.Size(id); ok {
+		return nil
 	}
 	b, err := s.origin.Blob(ctx, id)
 	if err != nil {
-		return 0, s.trouble("blob", id.String(), err)
+		return s.trouble("blob", id.String(), err)
 	}
 	defer func() { _ = b.Close() }()
 	return s.store(id, b)
 }
 
 // store keeps an open blob's bytes: a small one by way of memory, where it can be read even if the disk is full.
-func (s *source) store(id object.ID, b remote.Blob) (int64, error) {
+func (s *source) store(id object.ID, b remote.Blob) error {
 	if b.Size < 0 || b.Size > smallBlob {
-		n, err := s.content.Put(object.Blob, id, b.Size, b)
-		return n, s.trouble("blob", id.String(), err)
+		_, err := s.content.Put(object.Blob, id, b.Size, b)
+		return s.trouble("blob", id.String(), err)
 	}
 	buf := make([]byte, b.Size)
 	if _, err := io.ReadFull(b, buf); err != nil {
-		return 0, s.trouble("blob", id.String(), fmt.Errorf("body ended early: %w", err))
+		return s.trouble("blob", id.String(), fmt.Errorf("body ended early: %w", err))
 	}
-	return b.Size, s.trouble("blob", id.String(), s.content.PutBytes(object.Blob, id, buf))
+	return s.trouble("blob", id.String(), s.content.PutBytes(object.Blob, id, buf))
 }
 
-// size returns a blob's size in bytes, the cheapest way that the origin offers.
+// batches tells whether many sizes cost the origin little more than one.
+func (s *source) batches() bool {
+	_, ok := s.origin.(remote.BatchSizer)
+	return ok
+}
+
+// sizes returns blobs' sizes in bytes, the cheapest way that the origin offers; -1 for one that it could not tell.
+func (s *source) sizes(ctx context.Context, ids []object.ID) ([]int64, error) {
+	if len(ids) == 1 {
+		size, err := s.size(ctx, ids[0])
+		return []int64{size}, err
+	}
+	sizes, err := s.origin.(remote.BatchSizer).Sizes(ctx, ids)
+	return sizes, s.trouble("sizes", ids[0].String(), err)
+}
+
 func (s *source) size(ctx context.Context, id object.ID) (int64, error) {
 	if size, ok := s.content.Size(id); ok {
 		return size, nil
@@ -134,10 +149,15 @@ func (s *source) size(ctx context.Context, id object.ID) (int64, error) {
 		return 0, s.trouble("size", id.String(), err)
 	}
 	defer func() { _ = b.Close() }()
-	if b.Size > smallBlob {
-		return b.Size, nil // the body stays unread
+	if b.Size >= 0 && b.Size <= smallBlob {
+		err = s.store(id, b)
 	}
-	return s.store(id, b)
+	if b.Size < 0 { // only the whole body tells
+		if err = s.store(id, b); err == nil {
+			b.Size, _ = s.content.Size(id)
+		}
+	}
+	return b.Size, err // of a large blob with a known size the body stays unread
 }
 
 // trouble wraps an error of the origin so that it ends as EIO, never as absence, and says so in the log.

@@ -46,6 +46,12 @@ type Sizer interface {
 	Size(ctx context.Context, id object.ID) (int64, error)
 }
 
+// BatchSizer is implemented by origins that can tell many blobs' sizes in bytes for little more than one costs. An id that
+// the origin does not have as a blob has size -1.
+type BatchSizer interface {
+	Sizes(ctx context.Context, ids []object.ID) ([]int64, error)
+}
+
 // Commit is what a mount is pinned to.
 type Commit struct {
 	ID   object.ID

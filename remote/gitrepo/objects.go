@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
@@ -56,6 +57,33 @@ func (r *Repo) Size(ctx context.Context, id object.ID) (int64, error) {
 		return false, expect(h, object.Blob)
 	})
 	return size, err
+}
+
+// sizesAtOnce is how many requests are written before their answers are read: what both directions take fits in the pipes
+// (64 KiB; a request has 46 bytes, an answer at most 70).
+const sizesAtOnce = 256
+
+// Sizes returns blobs' sizes in bytes, -1 for what is no blob here. A size costs 4 us of a batch and 60 us alone.
+func (r *Repo) Sizes(ctx context.Context, ids []object.ID) ([]int64, error) {
+	sizes := make([]int64, 0, len(ids))
+	r.requests.Add(1)
+	err := r.pool.do(ctx, func(p *process) (bool, error) {
+		sizes = sizes[:0]
+		for batch := range slices.Chunk(ids, sizesAtOnce) {
+			headers, err := p.askAll(batch)
+			if err != nil {
+				return false, err
+			}
+			for _, h := range headers {
+				if h.kind != object.Blob {
+					h.size = -1
+				}
+				sizes = append(sizes, h.size)
+			}
+		}
+		return false, nil
+	})
+	return sizes, err
 }
 
 // Blob opens a blob. Cancelling ctx fails its reads until it is closed.

@@ -103,6 +103,28 @@ func (p *process) ask(command, name string) (header, error) {
 	return p.readHeader(name)
 }
 
+// askAll is ask("info") for many objects at once; one that is not there has a zero header. A process that is left in the
+// middle of it cannot be used again.
+func (p *process) askAll(ids []object.ID) ([]header, error) {
+	p.broken, p.bodies = true, false
+	var lines bytes.Buffer
+	for _, id := range ids {
+		lines.WriteString("info " + id.String() + "\n")
+	}
+	if _, err := p.in.Write(lines.Bytes()); err != nil {
+		return nil, p.died(err)
+	}
+	headers := make([]header, len(ids))
+	for i, id := range ids {
+		var err error
+		if headers[i], err = p.readHeader(id.String()); err != nil && !errors.Is(err, remote.ErrNotFound) {
+			return nil, err
+		}
+	}
+	p.broken = false
+	return headers, nil
+}
+
 func (p *process) readHeader(name string) (header, error) {
 	line, err := p.buf.ReadSlice('\n')
 	if err != nil {

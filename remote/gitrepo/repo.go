@@ -29,6 +29,8 @@ type Repo struct {
 var (
 	_ remote.Origin = (*Repo)(nil)
 	_ remote.Sizer  = (*Repo)(nil)
+
+	_ remote.BatchSizer = (*Repo)(nil)
 )
 
 // Open opens the git repository that path is in. It starts no process: the first request does.
