@@ -89,13 +89,14 @@ func (r *region) createTemp(m *createTemp) {
 		m.finish(err)
 		return
 	}
-	defer staged.File.Release()
 	n := r.adoptNew(m.Parent, "", staged.File)
 	if err := r.core.upper.Store.CommitOrphan(staged, n.Ino); err != nil {
+		r.core.upper.Drop(n)
 		r.core.upper.Store.Abandon(staged)
 		m.finish(err)
 		return
 	}
+	defer staged.File.Release()
 	n.SetState(tree.State{Where: tree.Upper, UpperIno: staged.File.Ino(), Orphan: true})
 	m.node = n
 	m.attr, err = r.core.upper.Attr(n, n.State())
