@@ -1,7 +1,11 @@
 # make help lists the targets.
+#
+# GOMAXPROCS is set for the tests and what they start, not for the compiler. It would also be how many tests run at once,
+# most of which wait for another process: with 1 they take three times as long.
 
 LINTER := bin/golangci-lint-v2.15.0
 LIMIT  := -timeout 8m
+RACE   := go test -race $(LIMIT) -parallel 4
 ARGS   :=
 
 .DEFAULT_GOAL := build
@@ -15,8 +19,8 @@ test: deps ## run all tests, then all of them again under the race detector
 	$(MAKE) --no-print-directory race
 
 race: deps ## run all tests under the race detector, with GOMAXPROCS 1 and 2
-	go test -race $(LIMIT) -exec 'env GOMAXPROCS=1' ./...
-	go test -race $(LIMIT) -exec 'env GOMAXPROCS=2' ./...
+	$(RACE) -exec 'env GOMAXPROCS=1' ./...
+	$(RACE) -exec 'env GOMAXPROCS=2' ./...
 
 lint: $(LINTER) ## run the linters and the check of file lengths
 	$(LINTER) run ./...
@@ -25,7 +29,8 @@ lint: $(LINTER) ## run the linters and the check of file lengths
 bench: deps ## compare with plain ext4, overlayfs and fuse-overlayfs, as root; ARGS=-quick for a trial
 	go run ./bench $(ARGS)
 
-demo: deps build ## show the main job from end to end; ARGS=-keep leaves its files
+demo: build ## show the main job from end to end; ARGS=-keep leaves its files
+	.ci/install-deps git fuse3 sqlite3
 	go run ./internal/demo -program bin/antares-actor $(ARGS)
 
 cover: deps ## report the tests' coverage by package
@@ -34,7 +39,7 @@ cover: deps ## report the tests' coverage by package
 fmt: ## format the sources
 	gofmt -w .
 
-deps: ## install the Debian packages that tests and demo need and that are missing
+deps: ## install the Debian packages that the tests need and that are missing
 	.ci/install-deps git fuse3 sqlite3 attr gcc
 
 help: ## list the targets

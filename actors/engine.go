@@ -14,7 +14,7 @@ type Config struct {
 	Bridge  Bridge
 	Log     *slog.Logger // nil: slog.Default()
 
-	probe func(actor string, msg any) // tests inject panics by it
+	probe probe
 }
 
 // Engine runs any number of mounts, which share its loaders and its content store.

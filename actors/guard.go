@@ -21,11 +21,14 @@ type behaviour interface {
 	parked() []any
 }
 
+// probe is a test's, to look at messages and to panic: called before each message, and what it returns after it, unless nil.
+type probe func(actor string, msg any) (after func())
+
 // guard is the actor around each behaviour: law 3.
 type guard struct {
 	name  string
 	log   *slog.Logger
-	probe func(actor string, msg any) // a test's: called before each message
+	probe probe
 	behaviour
 }
 
@@ -39,10 +42,15 @@ func (g *guard) Receive(ctx actor.Context) {
 		}
 	default:
 		defer g.recover(msg)
-		if g.probe != nil {
-			g.probe(g.name, msg)
+		if g.probe == nil {
+			g.receive(msg)
+			return
 		}
+		after := g.probe(g.name, msg)
 		g.receive(msg)
+		if after != nil {
+			after()
+		}
 	}
 }
 
@@ -69,7 +77,7 @@ type stage struct {
 	root   *actor.RootContext
 	disp   *dispatcher
 	log    *slog.Logger
-	probe  func(actor string, msg any)
+	probe  probe
 }
 
 func newStage(log *slog.Logger) *stage {

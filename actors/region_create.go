@@ -84,22 +84,40 @@ func (r *region) createTemp(m *createTemp) {
 	if !m.begin() {
 		return
 	}
-	staged, err := r.core.upper.Store.Stage(upper.Original{Birth: m.Birth})
+	staged, err := r.stageTemp(m)
 	if err != nil {
 		m.finish(err)
 		return
 	}
-	defer staged.File.Release()
 	n := r.adoptNew(m.Parent, "", staged.File)
 	if err := r.core.upper.Store.CommitOrphan(staged, n.Ino); err != nil {
+		r.core.upper.Drop(n)
 		r.core.upper.Store.Abandon(staged)
 		m.finish(err)
 		return
 	}
+	defer staged.File.Release()
 	n.SetState(tree.State{Where: tree.Upper, UpperIno: staged.File.Ino(), Orphan: true})
 	m.node = n
 	m.attr, err = r.core.upper.Attr(n, n.State())
 	m.finish(err)
+}
+
+// stageTemp makes the file. It belongs to the directory in which it has no name: a set-gid one gives it its group.
+func (r *region) stageTemp(m *createTemp) (*upper.Staged, error) {
+	birth := m.Birth
+	if m.Parent.State().Where == tree.Upper {
+		dir, err := r.core.upper.Open(m.Parent)
+		if err != nil {
+			return nil, err
+		}
+		birth, err = r.core.upper.Store.Inherit(dir, birth)
+		dir.Release()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r.core.upper.Store.Stage(upper.Original{Birth: birth})
 }
 
 func (r *region) link(m *link) {

@@ -65,6 +65,7 @@ func TestFullDiskDegradesToMemory(t *testing.T) {
 					t.Fatalf("Put = %d, %v; want %d", got, err, n)
 				}
 				inMemoryOnly(t, s, id, want)
+				s.Sync() // the line is logged by whoever writes
 				if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "no space left") {
 					t.Errorf("%d log lines, want one with the cause: %s", lines, log)
 				}

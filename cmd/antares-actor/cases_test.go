@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/antares-actor/antares-actor/internal/testfs"
 )
 
@@ -119,9 +121,12 @@ func TestUpperIsWhatKernelOverlayfsShows(t *testing.T) {
 			echo changed > README.md; echo more >> dir/a/same; : > large.bin; rm foo.txt; rm -r dir/b
 			mkdir dir/b; echo in the new one > dir/b/new; rm -r odd; echo now a file > odd
 			rm foo-bar; mkdir foo-bar; echo x > foo-bar/x; mv foo0 foo1; mv foo1 dir/a/moved; ln dir/a/moved linked; ln -s nowhere dangling
-			chmod 600 binary; chown 12:34 no-newline; touch -d @1000000000.123456789 empty; setfattr -n user.k -v v bin/tool 2>/dev/null || true
+			chmod 600 binary; chown 12:34 no-newline; touch -d @1000000000.123456789 empty
 			mkdir -p up/per; echo 1 > up/per/f; mv up/per up/per2; mv up dir/up; mkfifo pipe; rm dir/a/up; ln -s elsewhere dir/a/up; rmdir sub`)
-		look := testfs.Look{Before: 1_750_000_000}
+		if err := unix.Setxattr(m.Path("bin/tool"), "user.k", []byte("v"), 0); err != nil {
+			t.Fatal(err)
+		}
+		look := testfs.Look{Before: old}
 		shown := testfs.Take(t, m.Point, look)
 		m.Unmount()
 		lab.KernelOverlay(lab.Checkout(repo.Dir, "HEAD"), m.Upper, func(point string) {

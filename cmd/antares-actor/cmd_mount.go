@@ -85,7 +85,7 @@ func (c *mountCommand) serve(ctx context.Context, mountpoint string) error {
 		return err
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(minProcs, 2*runtime.NumCPU()))
+		runtime.GOMAXPROCS(max(minProcs, runtime.NumCPU()))
 	}
 	p, err := assemble(ctx, c.origin, c.cache, log)
 	if err != nil {

@@ -1,4 +1,3 @@
-// Command antares-actor mounts a monorepo at one commit, lazily and writable. See README.md.
 package main
 
 import (

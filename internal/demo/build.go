@@ -26,7 +26,15 @@ func (s *stage) build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	before, err := s.requests()
+	if err != nil {
+		return "", err
+	}
 	inside, err := goBuild(ctx, s.mnt)
+	if err != nil {
+		return "", err
+	}
+	after, err := s.requests()
 	if err != nil {
 		return "", err
 	}
@@ -47,9 +55,9 @@ func (s *stage) build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%.2f s in the mount, which fetches its sources, %.2f s outside; after an edit %.2f s and %.2f s\n"+
+	return fmt.Sprintf("%.2f s in the mount, its sources fetched by %d requests, %.2f s outside; after an edit %.2f s and %.2f s\n"+
 		"(both with the user's build cache: dependencies are in it, this module's packages are compiled)\n"+
-		"the program, %d MB, is in upper and runs", inside, outside, insideAgain, outsideAgain, info.Size()>>20), nil
+		"the program, %d MB, is in upper and runs", inside, after-before, outside, insideAgain, outsideAgain, info.Size()>>20), nil
 }
 
 // checkOut puts the files that the mount shows into a plain directory, the appended line included.

@@ -18,7 +18,7 @@ func (s *stage) compare(ctx context.Context) (string, error) {
 	git := func(args ...string) (string, error) {
 		ctx, cancel := context.WithTimeout(ctx, atWork)
 		defer cancel()
-		plain := []string{"-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "core.excludesFile=/dev/null"}
+		plain := []string{"-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "core.autocrlf=false"}
 		cmd := newCommand(ctx, "git", append(plain, args...)...)
 		cmd.Env = append(cmd.Env, env...)
 		return outputOf(ctx, cmd)

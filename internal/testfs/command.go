@@ -88,16 +88,11 @@ func (l *Lab) Role(dir, role string, args ...string) string {
 	return l.Run(Command{Dir: dir, Env: []string{childEnv + "=" + role}}, testBinary(l.t), args...).OK()
 }
 
-// Start starts this test binary in a role and returns it running; it ends with the test at the latest.
-func (l *Lab) Start(dir, role string, args ...string) *exec.Cmd {
-	l.t.Helper()
-	return l.start(dir, []string{childEnv + "=" + role}, testBinary(l.t), args...)
-}
-
-func (l *Lab) start(dir string, env []string, name string, args ...string) *exec.Cmd {
+// Background starts a command and returns it running; it ends with the test at the latest.
+func (l *Lab) Background(dir, name string, args ...string) *exec.Cmd {
 	l.t.Helper()
 	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Env = dir, append(l.Env(), env...)
+	cmd.Dir, cmd.Env = dir, l.Env()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		l.t.Fatal(err)

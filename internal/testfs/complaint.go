@@ -23,7 +23,7 @@ func (m *Mount) complaints() []string {
 		}
 	}
 	for line := range strings.Lines(m.Log()) {
-		bad := strings.Contains(line, "panic") || strings.Contains(line, "DATA RACE") || strings.Contains(line, "level=ERROR")
+		bad := strings.Contains(line, "panic") || strings.Contains(line, "DATA RACE") || strings.Contains(line, "level=ERROR") && !m.spec.Busy
 		if warned := strings.Contains(line, "level=WARN") && !m.spec.EIO; bad || warned {
 			found = append(found, "the log says: "+strings.TrimSpace(line))
 		}

@@ -33,6 +33,7 @@ type Spec struct {
 	Flags  []string // further ones
 	Detach bool     // by --detach: the server is nobody's child
 	EIO    bool     // requests may fail with EIO, and the log may have warnings of it
+	Busy   bool     // the log may have an error: that it cannot be unmounted
 }
 
 // Mount is a mount that another process serves.

@@ -18,10 +18,10 @@ import (
 type Snapshot map[string]string
 
 // Look says what a snapshot holds beside type, permissions, owner, size (not of directories), links (not of directories),
-// content, targets and extended attributes.
+// content, targets and extended user attributes.
 type Look struct {
 	// Before makes modification times part of it where they are earlier than this (unix seconds): those that somebody set or
-	// that came with a file. Later ones show as "now".
+	// that came with a file. Later ones show as "now". Pipes have none: on FUSE the kernel does not count writing to one.
 	Before int64
 	Inodes bool
 	Skip   []string // paths to leave out, with all below them
@@ -83,6 +83,7 @@ func describe(path string, look Look) (string, error) {
 		line += fmt.Sprintf(" inode %d", st.Ino)
 	}
 	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFIFO:
 	case st.Mtim.Sec < look.Before:
 		line += fmt.Sprintf(" mtime %d.%09d", st.Mtim.Sec, st.Mtim.Nsec)
 	case look.Before != 0:
@@ -101,7 +102,7 @@ func xattrsOf(path string) (string, error) {
 	slices.Sort(all)
 	text := ""
 	for _, name := range all {
-		if name == "" {
+		if !strings.HasPrefix(name, "user.") { // the others are marks of overlay file systems and of security modules
 			continue
 		}
 		value := make([]byte, 4096)

@@ -18,15 +18,8 @@ type Birth struct {
 // Create makes dir/name and opens it. covered says that it replaced a whiteout: the name is known below, and a directory
 // made there was marked opaque. EEXIST means that upper has the name.
 func (s *Store) Create(dir *File, name string, b Birth) (f *File, covered bool, err error) {
-	parent, err := dir.Stat()
-	if err != nil {
+	if b, err = s.Inherit(dir, b); err != nil {
 		return nil, false, err
-	}
-	if parent.Mode&unix.S_ISGID != 0 { // the group is the directory's, and directories pass the bit on
-		b.GID = parent.Gid
-		if b.Mode&unix.S_IFMT == unix.S_IFDIR {
-			b.Mode |= unix.S_ISGID
-		}
 	}
 	f, err = s.make(dir, name, b)
 	if !errors.Is(err, unix.EEXIST) || !s.HasWhiteout(dir, name) {
@@ -34,6 +27,18 @@ func (s *Store) Create(dir *File, name string, b Birth) (f *File, covered bool, 
 	}
 	f, err = s.replaceWhiteout(dir, name, b)
 	return f, true, err
+}
+
+// Inherit returns b with what a set-gid directory gives to files made in it: its group, and to directories the bit.
+func (s *Store) Inherit(dir *File, b Birth) (Birth, error) {
+	parent, err := dir.Stat()
+	if err == nil && parent.Mode&unix.S_ISGID != 0 {
+		b.GID = parent.Gid
+		if b.Mode&unix.S_IFMT == unix.S_IFDIR {
+			b.Mode |= unix.S_ISGID
+		}
+	}
+	return b, err
 }
 
 // make creates a file as b says, undoing it if it cannot be completed.

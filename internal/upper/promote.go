@@ -138,8 +138,11 @@ func (s *Store) CommitOrphan(st *Staged, ino uint64) error {
 	return wrap("commit orphan", unix.Renameat2(s.tmp.fd, st.name, s.orphans.fd, orphanName(ino), unix.RENAME_NOREPLACE))
 }
 
-// finish sets what writing the content changed.
+// finish sets what writing the content changed. A file that is born in upper has its own times.
 func (s *Store) finish(st *Staged) error {
+	if st.orig.Mark == nil {
+		return nil
+	}
 	return st.File.Utimes(st.orig.Mtime, st.orig.Mtime)
 }
 

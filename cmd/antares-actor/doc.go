@@ -1,0 +1,26 @@
+// Command antares-actor mounts a monorepo at one commit, lazily and writable.
+//
+//	antares-actor mount [flags] MOUNTPOINT               mount and serve; with --detach in a process of its own
+//	antares-actor unmount MOUNTPOINT                     unmount and wait for the server to end
+//	antares-actor run [flags] -- COMMAND [ARG...]        mount, run COMMAND in the mount, unmount
+//	antares-actor list                                   this machine's mounts
+//	antares-actor mono --git REPO                        serve a repository by Mega's HTTP API
+//	antares-actor version
+//
+// # Layout
+//
+// Each verb has a file, cmd_VERB.go, with its flags and what it does. wire.go is the only place that chooses concrete parts
+// and puts them together; options.go has the flags that verbs share, exit.go the exit codes, which are never renumbered.
+//
+// # Processes
+//
+// A process that serves a mount never uses the mount itself: each of its threads could be needed to answer. So run and
+// mount --detach start this program again as the server, in a session of its own, and wait until it says by a pipe that the
+// mount can be used (detach.go). The server leaves a record for list in /run/antares-actor, or for other users than root in
+// their runtime directory, and removes it when it ends.
+//
+// # Signals
+//
+// SIGINT and SIGTERM unmount. A mount that is busy stays, and its holders are logged; a second signal detaches it, and the
+// server ends when the last holder lets go. run passes signals on to its command.
+package main

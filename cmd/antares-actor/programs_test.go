@@ -1,0 +1,150 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/testfs"
+)
+
+// Real programs in a mount.
+
+func TestSQLiteInWALModeIsSafeForSeveralProcesses(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		lab.Need("sqlite3", "sqlite3")
+		m := lab.Mount(testfs.Spec{Origin: origin})
+		const writers, rows = 4, 100
+		script := fmt.Sprintf(`
+			test "$(sqlite3 state.db 'PRAGMA journal_mode=WAL; CREATE TABLE t (w INT, i INT, PRIMARY KEY (w, i));')" = wal
+			cat > write.sh <<-'END'
+				w=$1
+				for i in $(seq %d); do echo "INSERT INTO t VALUES ($w, $i);"; done | sqlite3 -cmd '.timeout 60000' state.db
+			END
+			for w in $(seq %d); do bash write.sh $w & pids="$pids $!"; done
+			for p in $pids; do wait $p; done
+			sqlite3 state.db 'PRAGMA integrity_check; SELECT count(*) FROM t; SELECT count(DISTINCT w) FROM t;'`, rows, writers)
+		want := fmt.Sprintf("ok\n%d\n%d\n", writers*rows, writers)
+		if out := lab.Shell(m.Path(project), "pids=; "+script); out != want {
+			t.Errorf("sqlite3 says %q, want %q", out, want)
+		}
+		m.Unmount()
+		if out := lab.Shell(m.InUpper(project), "sqlite3 state.db 'PRAGMA integrity_check; SELECT count(*) FROM t;'"); out != fmt.Sprintf("ok\n%d\n", writers*rows) {
+			t.Errorf("in upper sqlite3 says %q", out)
+		}
+	})
+}
+
+func TestGitWorksOnAMountedTree(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	repo.Git(t, "rm", "-q", "--cached", "sub") // a submodule that git would look into
+	repo.Commit(t, "without the submodule")
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin})
+		git := "git --git-dir='" + lab.Path("clone") + "' --work-tree=. "
+		lab.Shell("", "git clone -q --bare '"+repo.Dir+"' clone && git -C clone config core.bare false")
+		if out := lab.Shell(m.Point, git+"reset -q && "+git+"status --porcelain"); out != "" {
+			t.Errorf("a fresh mount is not clean: %s", out)
+		}
+		lab.Shell(m.Point, "echo more >> README.md; rm foo.txt; echo x > new; chmod 755 binary; rm -r dir/b")
+		want := " M README.md\n M binary\n D dir/b/same\n D foo.txt\n?? new\n"
+		if out := lab.Shell(m.Point, git+"status --porcelain"); out != want {
+			t.Errorf("status says %q, want %q", out, want)
+		}
+		lab.Shell(m.Point, git+"add -A && "+git+"commit -q -m changes && "+git+"diff --exit-code HEAD")
+		lab.Shell(m.Point, git+"checkout -q HEAD~1 && test -e foo.txt -a ! -e new && "+git+"diff --exit-code HEAD")
+	})
+}
+
+func TestGitRepositoriesLiveInAMount(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin})
+		lab.Shell(m.Path(project), `
+			git init -q . && git add . && git commit -q -m one && test -z "$(git status --porcelain)"
+			echo // more >> main.go && git commit -q -a -m two && git checkout -q -b side HEAD~1 && echo s > side && git add side && git commit -q -m s
+			git merge -q -m merged master 2>/dev/null || git merge -q -m merged main
+			git gc -q --prune=now && git fsck --strict && test "$(git log --oneline | wc -l)" = 4 && git stash list`)
+	})
+}
+
+func TestCopiesAndArchivesAreFaithful(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin})
+		look := testfs.Look{Before: old, Skip: []string{"."}}
+		lab.Shell(m.Point, "ln README.md dir/second; touch -d @1000000000.5 no-newline; mkfifo pipe; mkdir -m 2770 shared; chmod 4755 binary")
+		if err := unix.Setxattr(m.Path("bin/tool"), "user.k", []byte("v"), 0); err != nil {
+			t.Fatal(err)
+		}
+		want := testfs.Take(t, m.Point, look)
+		lab.Shell("", "cp -a '"+m.Point+"' out && mkdir out2 && tar --xattrs -C '"+m.Point+"' -cf - . | tar -C out2 -xpf -")
+		testfs.Same(t, "cp -a out", testfs.Take(t, lab.Path("out"), look), "mount", want)
+		testfs.Same(t, "tar out", testfs.Take(t, lab.Path("out2"), look), "mount", want)
+		lab.Shell(m.Point, "mkdir in in2 && cp -a '"+lab.Path("out")+"/.' in && tar --xattrs -C '"+lab.Path("out")+"' -cf - . | tar -C in2 -xpf -")
+		testfs.Same(t, "cp -a in", testfs.Take(t, m.Path("in"), look), "mount", want)
+		testfs.Same(t, "tar in", testfs.Take(t, m.Path("in2"), look), "mount", want)
+		lab.Shell(m.Point, "rm in/pipe in2/pipe && diff -r in in2 && cp -a dir dir-copy && diff -r dir dir-copy")
+	})
+}
+
+func TestRemovedTreesStayRemovedWhenTheyAreMadeAgain(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin})
+		lab.Shell(m.Point, "rm -rf third-party odd && ! test -e third-party && mkdir -p "+project+" odd && echo new > "+project+"/BUCK")
+		check := func(m *testfs.Mount) {
+			t.Helper()
+			wantEmpty(t, m.Path("odd"))
+			wantContent(t, m.Path(project, "BUCK"), "new\n")
+			if out := lab.Shell(m.Point, "find third-party odd | sort"); out != "odd\nthird-party\n"+project+"\n"+project+"/BUCK\n" {
+				t.Errorf("find says %q", out)
+			}
+		}
+		check(m)
+		m.Unmount()
+		m = lab.Mount(testfs.Spec{Origin: origin, Upper: m.Upper})
+		check(m)
+		lab.Shell(m.Point, "rm -rf * && test -z \"$(ls -A)\" && mkdir dir && rmdir dir && echo x > README.md")
+		m.Unmount()
+		m = lab.Mount(testfs.Spec{Origin: origin, Upper: m.Upper})
+		if out := lab.Shell(m.Point, "find . | sort"); out != ".\n./README.md\n" {
+			t.Errorf("find says %q", out)
+		}
+		if entries, _ := os.ReadDir(m.InUpper("dir")); len(entries) > 0 {
+			t.Errorf("upper has leftovers in a removed directory: %v", entries)
+		}
+	})
+}
+
+func TestRenamesDoWhatOverlayfsDoes(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin})
+		lab.Shell(m.Point, `
+			mv README.md dir/a/README && test ! -e README.md && grep -q corpus dir/a/README
+			mkdir made && echo x > made/x && mv made dir/made && test "$(cat dir/made/x)" = x && mv dir/made made2
+			mkdir empty && mv -T made2 empty && test "$(cat empty/x)" = x && test ! -e made2
+			mv dir/a/same foo.txt && test "$(cat foo.txt)" = same && test ! -e dir/a/same`)
+		if err := os.Rename(m.Path("dir"), m.Path("moved")); err == nil || !strings.Contains(err.Error(), "cross-device") {
+			t.Errorf("rename of a directory of the origin: %v, want EXDEV", err)
+		}
+		lab.Shell(m.Point, "mv dir moved && test ! -e dir -a -e moved/a/README -a -e moved/a/b/c/deep.txt && mv moved dir && mv dir again")
+		look := testfs.Look{Before: old}
+		want := testfs.Take(t, m.Point, look)
+		m.Unmount()
+		lab.KernelOverlay(lab.Checkout(repo.Dir, "HEAD"), m.Upper, func(point string) {
+			testfs.Same(t, "overlayfs", testfs.Take(t, point, look), "mount", want)
+		})
+	})
+}
