@@ -2,14 +2,11 @@ package main_test
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/testfs"
 	"github.com/antares-actor/antares-actor/remote/origintest"
@@ -52,7 +49,6 @@ func differ(t *testing.T, seed uint64) {
 		origin = lab.Mono(repo.Dir)
 	}
 	plain := lab.Checkout(repo.Dir, "HEAD")
-	markLower(t, filepath.Join(plain, "tree"))
 	look := testfs.Look{Before: old, Skip: []string{"."}}
 	upper := lab.Path("upper")
 	for part := range parts {
@@ -91,19 +87,6 @@ func sameSteps(t *testing.T, got, want string) {
 	}
 	if len(g) != len(w) || good < len(g)/4 {
 		t.Fatalf("%d and %d operations, %d of them succeeded", len(g), len(w), good)
-	}
-}
-
-func markLower(t *testing.T, root string) {
-	t.Helper()
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			err = unix.Setxattr(path, lowerMark, []byte("y"), 0)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -23,13 +23,8 @@ func init() {
 	roles["replay"] = replay
 }
 
-// lowerMark tells the directories on the plain side that the other side has from the origin. Renaming those is EXDEV there,
-// as in overlayfs without redirect_dir.
-const lowerMark = "trusted.antares-test-lower"
-
 // world is where a sequence is performed: the working directory, and the files that are held open.
 type world struct {
-	plain bool
 	held  [slots]int // descriptors, -1
 	index int
 	out   *bufio.Writer
@@ -46,7 +41,7 @@ func improvise(args []string) error {
 	number, _ := strconv.Atoi(args[2])
 	r := rand.New(rand.NewPCG(seed, uint64(part)))
 	script := make([]op, number)
-	w := newWorld(true)
+	w := newWorld()
 	for i := range script {
 		script[i] = randomOp(r, existing())
 		w.perform(i, script[i])
@@ -65,17 +60,17 @@ func replay(args []string) error {
 	if err := json.Unmarshal(b, &script); err != nil {
 		return err
 	}
-	w := newWorld(false)
+	w := newWorld()
 	for i, o := range script {
 		w.perform(i, o)
 	}
 	return w.out.Flush()
 }
 
-func newWorld(plain bool) *world {
+func newWorld() *world {
 	unix.Umask(0o022)
 	debug.SetPanicOnFault(true)
-	return &world{plain: plain, held: [slots]int{-1, -1, -1, -1}, out: bufio.NewWriter(os.Stdout)}
+	return &world{held: [slots]int{-1, -1, -1, -1}, out: bufio.NewWriter(os.Stdout)}
 }
 
 func (w *world) perform(i int, o op) {
@@ -222,46 +217,7 @@ func (w *world) letGo(slot int) error {
 
 func (w *world) rename(o op) (string, error) {
 	flags := []uint{0, 0, 0, 0, unix.RENAME_NOREPLACE, unix.RENAME_EXCHANGE}[o.Flag]
-	if w.plain && crossesLayers(o.A, o.B, flags) {
-		return "", unix.EXDEV
-	}
 	return "", unix.Renameat2(unix.AT_FDCWD, o.A, unix.AT_FDCWD, o.B, flags)
-}
-
-// crossesLayers tells whether the rename is one of a directory that the origin has, and would otherwise reach the file
-// system: what the kernel refuses before that, with another error, it refuses on both sides.
-func crossesLayers(from, to string, flags uint) bool {
-	a, aok := realPath(from)
-	b, bok := realPath(to)
-	if !aok || !bok || a == b || strings.HasPrefix(b, a+"/") || strings.HasPrefix(a, b+"/") {
-		return false
-	}
-	var target unix.Stat_t
-	exists := unix.Lstat(b, &target) == nil
-	if flags == unix.RENAME_EXCHANGE {
-		return exists && unix.Lstat(a, new(unix.Stat_t)) == nil && (isLower(a) || isLower(b))
-	}
-	if !isLower(a) || exists && (flags == unix.RENAME_NOREPLACE || target.Mode&unix.S_IFMT != unix.S_IFDIR) {
-		return false
-	}
-	last := filepath.Base(to)
-	return last != "." && last != ".." && len(last) <= 255
-}
-
-// realPath resolves all of a path but its last name; false if that cannot be renamed.
-func realPath(path string) (string, bool) {
-	last := path[strings.LastIndexByte(path, '/')+1:]
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if info, serr := os.Stat(dir); err != nil || serr != nil || !info.IsDir() || last == "." || last == ".." {
-		return "", false
-	}
-	abs, err := filepath.Abs(dir)
-	return abs + "/" + last, err == nil
-}
-
-func isLower(path string) bool {
-	_, err := unix.Lgetxattr(path, lowerMark, nil)
-	return err == nil
 }
 
 func readdir(_ *world, o op) (string, error) {

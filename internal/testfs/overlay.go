@@ -22,7 +22,7 @@ func (l *Lab) KernelOverlay(lower, upper string, look func(point string)) {
 	l.t.Helper()
 	n := l.number()
 	point, work := l.Mkdir(fmt.Sprintf("overlay%d", n)), l.Mkdir(fmt.Sprintf("overlay%d.work", n))
-	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
+	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=follow", lower, upper, work)
 	if err := unix.Mount("overlay", point, "overlay", unix.MS_RDONLY, data); err != nil {
 		l.t.Fatalf("mount overlay: %v", err)
 	}
