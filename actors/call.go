@@ -58,6 +58,9 @@ func (c *Call) begin() bool {
 	return c.state.CompareAndSwap(queued, running) || c.state.Load() == running
 }
 
+// over tells whether the caller has its answer, or has gone.
+func (c *Call) over() bool { return c.state.Load() >= cancelled }
+
 // finish answers. Only the first answer counts: a request that panicked after answering stays answered.
 func (c *Call) finish(err error) {
 	for {

@@ -59,6 +59,15 @@ func (c *copyUp) receive(msg any) {
 
 func (c *copyUp) failed(msg any) {
 	switch m := msg.(type) {
+	case *detach:
+		// The removal does not begin any more. If it has been done all the same, the name is gone; else the node has it still,
+		// and what is written to it must go there.
+		m.call().finish(ErrPanic)
+		if named(m.Node) {
+			c.setOrphan(m.Node, false)
+		}
+	case *reattach:
+		c.setOrphan(m.Node, false)
 	case *contentFetched:
 		c.end(m.Node, ErrPanic)
 	case *staged:
@@ -115,6 +124,17 @@ func (c *copyUp) setOrphan(n *tree.Node, orphan bool) {
 	}
 	s.Orphan = orphan
 	n.SetState(s)
+}
+
+// named tells whether the directory in which a node stands shows it.
+func named(n *tree.Node) bool {
+	at := n.Place()
+	t := at.Parent.Table()
+	if t == nil {
+		return false
+	}
+	e, ok := t.Lookup(at.Name)
+	return ok && e.Node.Ino == n.Ino
 }
 
 // parents promotes the directories above n that are not in upper yet. An orphan needs none.

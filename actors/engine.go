@@ -121,8 +121,17 @@ func (a *engineActor) receive(msg any) {
 		}
 		a.engine.mounts.Store(&list)
 		a.engine.stage.root.Stop(m.mount.actor.pid)
+	case *again:
+		a.receive(m.fact)
 	}
 }
 
-func (a *engineActor) failed(any)    {}
+func (a *engineActor) failed(msg any) {
+	switch m := msg.(type) {
+	case *mountEnded: // nobody would say it a second time
+		a.self.Tell(&again{fact: m})
+	case *again:
+	}
+}
+
 func (a *engineActor) parked() []any { return nil }

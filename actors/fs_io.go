@@ -76,9 +76,23 @@ func (f *FS) Write(who Caller, ino uint64, p []byte, off int64, dropSetID bool) 
 	defer file.Release()
 	n, err := file.WriteAt(p, off)
 	if err == nil && dropSetID {
-		err = file.DropPrivileges()
+		err = f.dropSetID(file, ino)
 	}
 	return n, err
+}
+
+// dropSetID clears set-uid and set-gid. The answer to a WRITE has no attributes, and the kernel, which leaves clearing them
+// to us (HANDLE_KILLPRIV_V2), goes on showing those that it has: it is told.
+func (f *FS) dropSetID(file *upper.File, ino uint64) error {
+	st, err := file.Stat()
+	if err != nil || st.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
+		return err
+	}
+	if err := file.DropPrivileges(); err != nil {
+		return err
+	}
+	f.core.notifier.Tell(&invalidateInode{Ino: ino})
+	return nil
 }
 
 // Allocate is fallocate.

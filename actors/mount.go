@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,8 @@ type Mount struct {
 	state  atomic.Uint32
 	live   atomic.Pointer[live]
 	done   chan struct{} // closed by the mount actor when the mount has ended
+
+	started bool // owned by the mount actor: a worker provisions
 }
 
 // live is what a mount has from Mounted on. Immutable.
@@ -180,6 +183,9 @@ type (
 	detached struct{} // the kernel has let go of the mount
 	stopped  struct{} // everything of the mount is stopped and closed
 	refused  struct{ err error }
+	// again is a fact whose handling panicked, once more: nobody would send it a second time, and a mount that misses one
+	// stays where it is for ever. Each handler of a fact can be called twice.
+	again struct{ fact any }
 )
 
 // mountActor owns a mount's state. Its incarnations share nothing but what the Mount publishes; a command that waits for an
@@ -188,6 +194,7 @@ type mountActor struct {
 	mount   *Mount
 	self    *handle
 	waiting []any // unmount commands
+	missed  any   // the fact whose handling panicked
 }
 
 func (a *mountActor) receive(msg any) {
@@ -199,22 +206,61 @@ func (a *mountActor) receive(msg any) {
 	case *unmount:
 		a.unmount(m)
 	case *refused:
-		a.mount.state.Store(uint32(Ready))
-		a.answer(m.err)
+		if a.mount.State() == Quiescing { // or it is gone meanwhile: the answer is on its way
+			a.mount.state.Store(uint32(Ready))
+			a.answer(m.err)
+		}
 	case *detached:
 		a.detached()
 	case *stopped:
 		a.answer(nil)
 		a.ended(Unmounted)
+	case *again:
+		a.receive(m.fact)
 	}
 }
 
-func (a *mountActor) failed(any)    {}
-func (a *mountActor) parked() []any { return a.waiting }
+func (a *mountActor) failed(msg any) {
+	switch m := msg.(type) {
+	case *startMount:
+		if !m.mount.started { // else the worker's fact comes, and finds that nobody waits for the mount
+			a.missed = &provisioned{cmd: m, err: ErrPanic}
+		}
+	case *unmount:
+	case *again: // twice
+		a.giveUp(m.fact)
+	default:
+		a.missed = &again{fact: m}
+	}
+}
+
+// giveUp answers those who wait for what a fact would have brought about.
+func (a *mountActor) giveUp(fact any) {
+	if a.mount.State() == Quiescing {
+		a.mount.state.Store(uint32(Ready))
+	}
+	if p, ok := fact.(*provisioned); ok {
+		p.cmd.finish(ErrPanic)
+	}
+	a.answer(ErrPanic)
+}
+
+// parked returns those who wait first: the fact that was missed is about them.
+func (a *mountActor) parked() []any {
+	if a.missed == nil {
+		return a.waiting
+	}
+	return append(slices.Clone(a.waiting), a.missed)
+}
 
 // start provisions in a worker: it reads from the origin.
 func (a *mountActor) start(cmd *startMount) {
+	if cmd.over() {
+		a.ended(Failed)
+		return
+	}
 	mount, self := a.mount, a.self
+	mount.started = true
 	go func() {
 		fact := &provisioned{cmd: cmd, err: ErrPanic}
 		defer func() {
@@ -228,6 +274,9 @@ func (a *mountActor) start(cmd *startMount) {
 }
 
 func (a *mountActor) provisioned(m *provisioned) {
+	if a.mount.State() != Provisioning {
+		return
+	}
 	if m.err != nil {
 		a.ended(Failed)
 		m.cmd.finish(m.err)
@@ -241,6 +290,12 @@ func (a *mountActor) provisioned(m *provisioned) {
 		self.Tell(&detached{})
 	}()
 	a.mount.state.Store(uint32(Ready)) // the root is listed and pinned; nothing else is prewarmed
+
+	if m.cmd.over() || len(a.waiting) > 0 { // an actor panicked and nobody has the mount, or it was to end before it was there
+		nobody := &unmount{}
+		nobody.open()
+		self.Tell(nobody)
+	}
 	m.cmd.finish(nil)
 }
 
@@ -263,6 +318,9 @@ func (a *mountActor) unmount(m *unmount) {
 
 // detached stops the mount's actors in a worker: they are stopped by messages that are waited for.
 func (a *mountActor) detached() {
+	if a.mount.State() >= Unmounting {
+		return
+	}
 	a.mount.state.Store(uint32(Unmounting))
 	self, l := a.self, a.mount.live.Load()
 	go func() {
@@ -273,6 +331,9 @@ func (a *mountActor) detached() {
 }
 
 func (a *mountActor) ended(s State) {
+	if a.mount.State() >= Unmounted {
+		return
+	}
 	a.mount.state.Store(uint32(s))
 	close(a.mount.done)
 	a.mount.engine.actor.Tell(&mountEnded{mount: a.mount})

@@ -85,8 +85,11 @@ func (l *Lab) Shell(dir, script string) string {
 // Role runs this test binary as a process of its own, in the role that Main was given, and fails the test if it fails.
 func (l *Lab) Role(dir, role string, args ...string) string {
 	l.t.Helper()
-	return l.Run(Command{Dir: dir, Env: []string{childEnv + "=" + role}}, testBinary(l.t), args...).OK()
+	return l.Run(Command{Dir: dir, Env: AsRole(role)}, testBinary(l.t), args...).OK()
 }
+
+// AsRole is the environment in which this test binary plays a role.
+func AsRole(role string) []string { return []string{childEnv + "=" + role} }
 
 // Background starts a command and returns it running; it ends with the test at the latest.
 func (l *Lab) Background(dir, name string, args ...string) *exec.Cmd {

@@ -22,6 +22,9 @@ type Lab struct {
 func (s *Suite) New(t testing.TB) *Lab {
 	t.Helper()
 	l := &Lab{t: t, suite: s, Dir: t.TempDir()}
+	if err := os.Chmod(filepath.Dir(l.Dir), 0o755); err != nil { // tests act as other users, too
+		t.Fatal(err)
+	}
 	for _, dir := range []string{"home", "run"} {
 		l.Mkdir(dir)
 	}
