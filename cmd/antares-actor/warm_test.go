@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -145,7 +146,7 @@ func broad(args []string) error {
 	buf := make([]byte, 8192)
 	calls := append(onFile(fd, buf), onNames(dir, path, buf)...)
 	for i, err := range calls {
-		if err == unix.ENOSYS { // a bare errno
+		if errors.Is(err, unix.ENOSYS) {
 			return fmt.Errorf("call %d: %w", i, err)
 		}
 	}
