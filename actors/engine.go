@@ -27,6 +27,7 @@ type Engine struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	mounts  atomic.Pointer[[]*Mount] // published by the engine actor
+	closed  atomic.Bool              // set by Close
 }
 
 // NewEngine starts an engine. It returns an error for an incomplete Config only.
@@ -68,7 +69,7 @@ func (e *Engine) Mount(ctx context.Context, spec MountSpec) (*Mount, error) {
 // Mounts returns the mounts that are being made or are there.
 func (e *Engine) Mounts() []*Mount { return *e.mounts.Load() }
 
-// Close unmounts everything and stops the engine. A mount that is busy stays, and so does the engine: the error says which.
+// Close unmounts everything and stops the engine; again, it does nothing. A mount that is busy stays, and so does the engine: the error says which.
 func (e *Engine) Close(ctx context.Context) error {
 	var errs []error
 	for _, m := range e.Mounts() {
@@ -78,6 +79,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)
+	}
+	if e.closed.Swap(true) {
+		return nil
 	}
 	e.cancel()
 	e.stage.stop(append([]*handle{e.actor}, e.loaders...)...)

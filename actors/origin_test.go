@@ -147,7 +147,7 @@ type gate struct {
 
 // holdUp makes the origin's answers to requests whose names begin with what wait.
 func (o *fakeOrigin) holdUp(what string) *gate {
-	g := &gate{arrived: make(chan string, 100), open: make(chan struct{})}
+	g := &gate{arrived: make(chan string, 1000), open: make(chan struct{})}
 	o.meet(func(ctx context.Context, name string) error {
 		if !strings.HasPrefix(name, what) {
 			return nil

@@ -162,7 +162,7 @@ func blow(id, i int) error {
 func countUp() error {
 	for {
 		fd, err := unix.Open("lock", unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o600)
-		if err == unix.EEXIST { //nolint:errorlint // a bare errno
+		if err == unix.EEXIST { // a bare errno
 			continue
 		}
 		if err != nil {

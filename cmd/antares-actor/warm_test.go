@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -83,7 +84,7 @@ func useOnce(path string, d fs.DirEntry) error {
 		_, err := os.Readlink(path)
 		return err
 	case d.IsDir():
-		if err := unix.Lstat(filepath.Join(path, "no-such-name"), &st); err != unix.ENOENT { //nolint:errorlint // a bare errno
+		if err := unix.Lstat(filepath.Join(path, "no-such-name"), &st); err != unix.ENOENT { // a bare errno
 			return fmt.Errorf("a missing name: %w", err)
 		}
 		return nil // WalkDir lists it
@@ -145,7 +146,7 @@ func broad(args []string) error {
 	buf := make([]byte, 8192)
 	calls := append(onFile(fd, buf), onNames(dir, path, buf)...)
 	for i, err := range calls {
-		if err == unix.ENOSYS { //nolint:errorlint // a bare errno
+		if errors.Is(err, unix.ENOSYS) {
 			return fmt.Errorf("call %d: %w", i, err)
 		}
 	}
