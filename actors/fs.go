@@ -137,13 +137,19 @@ func (f *FS) Getattr(who Caller, ino uint64) (tree.Attr, error) {
 
 // DirEntry is one entry of a directory stream.
 type DirEntry struct {
-	Ino    uint64
-	Type   uint32 // S_IFMT bits
-	Name   string
-	Cookie uint64 // the stream goes on after it
+	Ino      uint64
+	Type     uint32 // S_IFMT bits
+	Name     string
+	Position uint64 // the stream goes on after it
 }
 
-// Readdir yields the entries after a cookie, 0 being the start; "." and ".." come first.
+// streamBits is how many low bits of a stream's position are the stream's own: the directory's version when it began. The
+// kernel caches listings by their positions, and lets a stream that it began to read from us go on in a cached one if that
+// has the position. The cached one may be older, and lack a name that was made before the new stream began; with the version
+// in it, its positions are others. We go on from any.
+const streamBits = 16
+
+// Readdir yields the entries after a position, 0 being the start; "." and ".." come first.
 func (f *FS) Readdir(who Caller, ino, after uint64, yield func(DirEntry) bool) error {
 	dir, err := f.node(ino)
 	if err != nil {
@@ -153,22 +159,30 @@ func (f *FS) Readdir(who Caller, ino, after uint64, yield func(DirEntry) bool) e
 	if err != nil {
 		return err
 	}
-	parent := dir.Ino
-	if p := dir.Place().Parent; p != nil {
-		parent = p.Ino
+	cookie, version := after>>streamBits, after&(1<<streamBits-1)
+	if after == 0 {
+		version = uint64(t.Version())
 	}
-	if after < tree.DotCookie && !yield(DirEntry{Ino: dir.Ino, Type: unix.S_IFDIR, Name: ".", Cookie: tree.DotCookie}) {
+	at := func(cookie uint64) uint64 { return cookie<<streamBits | version }
+	if cookie < tree.DotCookie && !yield(DirEntry{Ino: dir.Ino, Type: unix.S_IFDIR, Name: ".", Position: at(tree.DotCookie)}) {
 		return nil
 	}
-	if after < tree.DotDotCookie && !yield(DirEntry{Ino: parent, Type: unix.S_IFDIR, Name: "..", Cookie: tree.DotDotCookie}) {
+	if cookie < tree.DotDotCookie && !yield(DirEntry{Ino: parentIno(dir), Type: unix.S_IFDIR, Name: "..", Position: at(tree.DotDotCookie)}) {
 		return nil
 	}
-	for e := range t.After(max(after, tree.DotDotCookie)) {
-		if !yield(DirEntry{Ino: e.Node.Ino, Type: e.Node.Type, Name: e.Name, Cookie: e.Cookie}) {
+	for e := range t.After(max(cookie, tree.DotDotCookie)) {
+		if !yield(DirEntry{Ino: e.Node.Ino, Type: e.Node.Type, Name: e.Name, Position: at(e.Cookie)}) {
 			break
 		}
 	}
 	return nil
+}
+
+func parentIno(dir *tree.Node) uint64 {
+	if p := dir.Place().Parent; p != nil {
+		return p.Ino
+	}
+	return dir.Ino
 }
 
 // LookupKnown is Lookup for a directory stream: ok only if the answer needs no waiting.

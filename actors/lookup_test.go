@@ -160,7 +160,7 @@ func TestReaddir(t *testing.T) {
 	for after, more := uint64(0), true; more; {
 		more = false
 		check(t, r.fs.Readdir(nobodyWaits, a, after, func(e DirEntry) bool { // one a call, as with a tiny buffer
-			all, after, more = append(all, e), e.Cookie, true
+			all, after, more = append(all, e), e.Position, true
 			return false
 		}))
 	}

@@ -11,7 +11,7 @@ import (
 // ReadDir implements fuse.RawFileSystem.
 func (r *raw) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	return status(r.fs.Readdir(caller(cancel, &in.InHeader), in.NodeId, in.Offset, func(e actors.DirEntry) bool {
-		return out.AddDirEntry(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: e.Name, Off: e.Cookie})
+		return out.AddDirEntry(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: e.Name, Off: e.Position})
 	}))
 }
 
@@ -19,7 +19,7 @@ func (r *raw) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 // not fetch file contents to learn their sizes.
 func (r *raw) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	return status(r.fs.Readdir(caller(cancel, &in.InHeader), in.NodeId, in.Offset, func(e actors.DirEntry) bool {
-		entry := out.AddDirLookupEntry(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: e.Name, Off: e.Cookie})
+		entry := out.AddDirLookupEntry(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: e.Name, Off: e.Position})
 		if entry == nil {
 			return false
 		}
