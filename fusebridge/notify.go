@@ -40,7 +40,7 @@ func (c *conn) notify(code uint32, body []byte) error {
 	msg = binary.NativeEndian.AppendUint32(msg, uint32(replySize+len(body)))
 	msg = binary.NativeEndian.AppendUint32(msg, code)
 	msg = binary.NativeEndian.AppendUint64(msg, 0)
-	_, err := unix.Write(c.transport.fd, append(msg, body...))
+	err := c.transport.notify(append(msg, body...))
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return nil
 	}

@@ -38,6 +38,8 @@ const (
 // nobody.
 type transport struct {
 	fd      int
+	closing sync.RWMutex // the closer takes it; so does, shared, who writes without a request in hand
+	closed  bool         // guarded by closing
 	server  *fuse.ProtocolServer
 	counts  *counts
 	trace   *tracer // nil unless debug logging is on
@@ -78,7 +80,7 @@ func (t *transport) start() {
 	}
 	go func() {
 		t.running.Wait()
-		_ = unix.Close(t.fd)
+		t.close()
 		for {
 			select {
 			case b := <-t.buffers:
@@ -89,6 +91,25 @@ func (t *transport) start() {
 			}
 		}
 	}()
+}
+
+// close closes the descriptor. Requests are over, but a notification may come later: the number may be another file's then.
+func (t *transport) close() {
+	t.closing.Lock()
+	defer t.closing.Unlock()
+	t.closed = true
+	_ = unix.Close(t.fd)
+}
+
+// notify writes a message that answers no request.
+func (t *transport) notify(msg []byte) error {
+	t.closing.RLock()
+	defer t.closing.RUnlock()
+	if t.closed {
+		return unix.ENODEV
+	}
+	_, err := unix.Write(t.fd, msg)
+	return err
 }
 
 func (t *transport) spawn() {
