@@ -172,7 +172,7 @@ func TestReaddir(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, tree.DotCookie, func(e DirEntry) bool {
+	check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, tree.DotCookie<<streamBits, func(e DirEntry) bool {
 		if e.Name != ".." || e.Ino != tree.RootIno {
 			t.Errorf("the root's parent is %+v", e)
 		}
@@ -246,5 +246,34 @@ func TestPathForLogs(t *testing.T) {
 	check(t, r.writeAt("a/one.txt", "x", 0))
 	if _, _, layer := r.fs.Path(ino); layer != "upper" {
 		t.Errorf("after the copy-up: %s", layer)
+	}
+}
+
+// TestAStreamKeepsItsVersion: what the kernel cached of a listing that began before a change must not serve as the rest of
+// one that began after it, so no position may be in both; and a stream goes on from its own positions through changes.
+func TestAStreamKeepsItsVersion(t *testing.T) {
+	r := newRig(t)
+	positions := func(after uint64) (all []uint64) {
+		check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, after, func(e DirEntry) bool {
+			all = append(all, e.Position)
+			return true
+		}))
+		return all
+	}
+	before := positions(0)
+	check(t, r.create("made"))
+	for _, p := range positions(0) {
+		if slices.Contains(before, p) {
+			t.Errorf("position %x is in the listings before and after the change", p)
+		}
+	}
+	rest := positions(before[2])
+	if kept := before[3:]; len(rest) < len(kept) || len(rest) > len(kept)+1 {
+		t.Errorf("the stream goes on with %x; before the change with %x", rest, kept)
+	}
+	for _, p := range before[3:] {
+		if !slices.Contains(rest, p) {
+			t.Errorf("position %x is gone from its stream", p)
+		}
 	}
 }

@@ -143,10 +143,10 @@ func lostName(r *rig) error {
 const everyMessage = `
 copy-up *actors.contentFetched
 copy-up *actors.detach
-copy-up *actors.learnSize
+copy-up *actors.learnSizes
 copy-up *actors.promote
 copy-up *actors.staged
-dicfuse *actors.readSize
+dicfuse *actors.readSizes
 dicfuse *actors.readTree
 loader *actors.fetch
 loader *actors.fetchBlob
@@ -210,7 +210,7 @@ func (s *scenario) begin(t *testing.T, sab *saboteur) *rig {
 	return r
 }
 
-// sizesRecorded tells whether copy-up has handled each learnSize: they come after the answers.
+// sizesRecorded tells whether copy-up has handled each learnSizes: they come after the answers.
 func (r *rig) sizesRecorded() bool {
 	all := true
 	r.fs.core.index.All(func(n *tree.Node) bool {
