@@ -22,7 +22,9 @@ func init() {
 }
 
 // TestWarmUseMakesNoRequest: once the kernel has been told, it asks nothing again: not to open, stat, list, follow, miss or
-// read. The debug log has a line for each request, written before its answer.
+// read. The debug log has a line for each request, written before its answer. The kernel may reclaim a page that it thinks cold
+// at any time, and must ask again then: so one attempt of a few has to be without a request, and a request that our answers
+// cause comes in each.
 func TestWarmUseMakesNoRequest(t *testing.T) {
 	t.Parallel()
 	repo := helloRepo(t)
@@ -30,21 +32,31 @@ func TestWarmUseMakesNoRequest(t *testing.T) {
 		m := lab.Mount(testfs.Spec{Origin: origin, Flags: []string{"--log-level", "debug"}})
 		lab.Shell(m.Point, "echo more >> README.md; mkdir made; echo x > made/x; ln -s x made/link; rm foo.txt; mv foo0 moved")
 		lab.Role(m.Point, "warm", "2") // what was just written is read once more
-		before := m.Log()
-		lab.Role(m.Point, "warm", "10")
-		after := m.Log()
-		for line := range strings.Lines(after[len(before):]) {
-			if !strings.Contains(line, "msg=request") {
-				continue
-			}
-			if op := logged(line, "op"); !slices.Contains([]string{"FORGET", "BATCH_FORGET", "INTERRUPT"}, op) {
-				t.Errorf("warm use made a request: %s", line)
-			}
-		}
-		if logged(before[strings.LastIndex(before, "msg=request"):], "op") == "" {
+		if requestsIn(m.Log()) == nil {
 			t.Error("the log has no requests: this test tests nothing")
 		}
+		var made []string
+		for range 5 {
+			before := m.Log()
+			lab.Role(m.Point, "warm", "10")
+			if made = requestsIn(m.Log()[len(before):]); made == nil {
+				return
+			}
+		}
+		t.Errorf("warm use made requests: %q", made)
 	})
+}
+
+// requestsIn returns a log's lines of requests that a caller waited for.
+func requestsIn(log string) []string {
+	var lines []string
+	for line := range strings.Lines(log) {
+		op := logged(line, "op")
+		if strings.Contains(line, "msg=request") && !slices.Contains([]string{"FORGET", "BATCH_FORGET", "INTERRUPT"}, op) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // logged returns a word of a log line.

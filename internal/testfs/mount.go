@@ -216,12 +216,19 @@ func (m *Mount) Unmount() Stats {
 	return m.result
 }
 
-// unmount is umount(2). In the parallel tests of one process, a child between fork and exec holds copies of all descriptors,
-// those in this mount included, which is no concern of ours: no fork is under way while ForkLock is held.
+// unmount is umount(2). It tries again for a moment if the mount is busy: the parallel tests of one process start programs, and
+// each of these holds copies of all descriptors, those in this mount included, from its fork until the kernel closes them a
+// little after its exec. ForkLock covers the first part only.
 func unmount(point string) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	return unix.Unmount(point, unix.UMOUNT_NOFOLLOW)
+	for try := 0; ; try++ {
+		syscall.ForkLock.RLock()
+		err := unix.Unmount(point, unix.UMOUNT_NOFOLLOW)
+		syscall.ForkLock.RUnlock()
+		if err != unix.EBUSY || try == 100 { //nolint:errorlint // a bare errno
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // Ended waits for the server to end after the test had it unmounted in some other way, and checks the same.
