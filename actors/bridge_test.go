@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 )
@@ -111,5 +110,3 @@ func (c *fakeConn) Counts() (requests, refused map[string]uint64) {
 }
 
 var errBusy = fmt.Errorf("%w: held by sh (pid 1)", ErrBusy)
-
-var errRefused = errors.New("not permitted")

@@ -3,7 +3,6 @@ package actors_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -19,7 +18,7 @@ import (
 // mount must not touch files in it.
 func Example() {
 	if err := job(context.Background()); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
 	}
 	// Output:
 	// mounted: Ready
