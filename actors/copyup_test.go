@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -164,6 +165,57 @@ func TestPromotionsRaceWithTheLossOfTheName(t *testing.T) {
 			r.wantSameAfterRemount()
 		})
 	}
+}
+
+// The same, where the write comes at the one moment at which it is promoted without its name: the removal has cut the file
+// off and is on its way back to the region.
+func TestAPromotionBetweenDetachAndRemoval(t *testing.T) {
+	for what, lose := range map[string]func(*rig) error{
+		"unlink":                       func(r *rig) error { return r.unlink("a/one.txt") },
+		"rename over":                  func(r *rig) error { return r.rename("a/two.txt", "a/one.txt", 0) },
+		"rmdir":                        func(r *rig) error { return r.rmdir("sub") },
+		"rename of a directory over":   func(r *rig) error { return r.rename("new", "sub", 0) },
+		"rename of a lower dir over":   func(r *rig) error { return r.rename("b", "sub", 0) },
+		"rename from another region":   func(r *rig) error { return r.rename("b/one.txt", "a/one.txt", 0) },
+		"rename of a new file over it": func(r *rig) error { return r.rename("a/mine", "a/one.txt", 0) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			var armed atomic.Pointer[rig]
+			r := newRig(t, withProbe(func(_ string, msg any) func() {
+				if d, ok := msg.(*detach); ok {
+					if r := armed.Swap(nil); r != nil {
+						r.promoteBehind(d)
+					}
+				}
+				return nil
+			}))
+			check(t, firstError(r.write("a/mine", "x"), r.mkdir("new")))
+			r.wantText("a/one.txt", "one\n")
+			armed.Store(r)
+			check(t, lose(r))
+			if armed.Load() != nil {
+				t.Error("nothing was cut off")
+			}
+			r.forgetAll()
+			r.orphansBecome(0)
+			r.wantSameAfterRemount()
+		})
+	}
+}
+
+// promoteBehind has the node promoted between its detachment and the return of the message that asked for it. It is called
+// by the copy-up actor, before it handles the message.
+func (r *rig) promoteBehind(d *detach) {
+	m := &promoteNode{Node: d.Node, Keep: keepAll}
+	m.open()
+	r.fs.core.copyUp.Tell(&promote{Node: d.Node, Keep: keepAll, Msg: m})
+	back := d.Back.Tell
+	d.Back = &tree.Owner{ID: d.Back.ID, Tell: func(msg any) {
+		go func() {
+			<-m.done
+			back(msg)
+		}()
+	}}
 }
 
 func TestARemovalWaitsForAPromotionInFlight(t *testing.T) {

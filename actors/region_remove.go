@@ -61,7 +61,7 @@ func (r *region) removeNow(m *remove, e tree.Entry, n *tree.Node) error {
 		return err
 	}
 	defer dir.Release()
-	if n.State().Where == tree.Lower {
+	if r.below(n, dir, m.Name) {
 		return r.core.upper.Store.Whiteout(dir, m.Name)
 	}
 	end := r.core.upper.Moves.Begin()
@@ -78,6 +78,13 @@ func (r *region) removeNow(m *remove, e tree.Entry, n *tree.Node) error {
 	}
 	r.orphaned(n)
 	return nil
+}
+
+// below tells whether upper has nothing under the name by which n is about to be lost: n is in the lower layer, or was cut
+// off from the name there (detached) and promoted since, which put it into the work directory.
+func (r *region) below(n *tree.Node, dir *upper.File, name string) bool {
+	s := n.State()
+	return s.Where == tree.Lower || s.Orphan && !r.core.upper.Store.Has(dir, name)
 }
 
 // mustKeep tells whether the upper file must be kept in the work directory when it loses the name dir/name: because it has

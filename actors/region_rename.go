@@ -156,7 +156,7 @@ func (r *region) moveOnDisk(m *rename, from, to tree.Entry, n, target *tree.Node
 	if target == nil {
 		covered = store.HasWhiteout(newDir, m.NewName)
 		move.Covered = covered
-	} else if target.State().Where == tree.Upper && target.IsDir() {
+	} else if target.IsDir() && !r.below(target, newDir, m.NewName) {
 		move.Replaced, move.ReplacedDir, kept = target.Ino, true, true
 	} else if kept, err = r.displace(target, m.NewParent, newDir, m.NewName); err != nil {
 		return false, false, err

@@ -158,6 +158,12 @@ func (s *Store) Whiteout(dir *File, name string) error {
 	return wrap("whiteout "+name, unix.Mknodat(dir.fd, name, unix.S_IFCHR, 0))
 }
 
+// Has tells whether upper has dir/name, be it a whiteout.
+func (s *Store) Has(dir *File, name string) bool {
+	_, err := s.StatChild(dir, name)
+	return !errors.Is(err, unix.ENOENT)
+}
+
 // HasWhiteout tells whether dir/name is a whiteout.
 func (s *Store) HasWhiteout(dir *File, name string) bool {
 	st, err := s.StatChild(dir, name)
