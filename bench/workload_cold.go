@@ -55,5 +55,5 @@ func coldWalk(p *probe) (tally, error) {
 		return tally{}, err
 	}
 	err = p.time(func() error { return listEach(root, names, ptrs, look) })
-	return tally{entries, fmt.Sprintf("%d entries, %d bytes", entries, total)}, err
+	return tally{entries, fmt.Sprintf("%d entries, sizes: %t", entries, total > 0)}, err
 }
