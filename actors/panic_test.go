@@ -103,6 +103,7 @@ func scenarios() map[string]scenario {
 		"rename within a region": {do: func(r *rig) error { return ignoring(unix.ENOENT, r.rename("a/one.txt", "a/deep/moved", 0)) }},
 		"rename to a region":     {cold: true, do: func(r *rig) error { return renameBlind(r, "a/one.txt", "b", "moved") }},
 		"rename over lower":      {do: func(r *rig) error { return ignoring(unix.ENOENT, r.rename("a/one.txt", "b/one.txt", 0)) }},
+		"move a lower directory": {do: func(r *rig) error { return ignoring(unix.ENOENT, r.rename("a/deep", "b/moved", 0)) }},
 		"a name that is left":    {prepare: lostName, do: func(r *rig) error { _, err := r.read("b/hard"); return err }},
 	}
 }
