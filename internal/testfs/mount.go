@@ -224,7 +224,7 @@ func unmount(point string) error {
 		syscall.ForkLock.RLock()
 		err := unix.Unmount(point, unix.UMOUNT_NOFOLLOW)
 		syscall.ForkLock.RUnlock()
-		if err != unix.EBUSY || try == 100 { //nolint:errorlint // a bare errno
+		if err != unix.EBUSY || try == 100 {
 			return err
 		}
 		time.Sleep(10 * time.Millisecond)
