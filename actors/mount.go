@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,7 +24,11 @@ type Mount struct {
 	live   atomic.Pointer[live]
 	done   chan struct{} // closed by the mount actor when the mount has ended
 
-	started bool // owned by the mount actor: a worker provisions
+	// Owned by the mount actor, whose incarnations share them: parked, those who wait would come behind a fact that is about
+	// them and is in the mailbox already.
+	started  bool       // a worker provisions
+	attempts uint64     // how often an unmount was begun or refused
+	waiting  []*unmount // for the mount's end, or for a refusal
 }
 
 // live is what a mount has from Mounted on. Immutable.
@@ -182,19 +185,20 @@ type (
 	}
 	detached struct{} // the kernel has let go of the mount
 	stopped  struct{} // everything of the mount is stopped and closed
-	refused  struct{ err error }
+	refused  struct {
+		attempt uint64
+		err     error
+	}
 	// again is a fact whose handling panicked, once more: nobody would send it a second time, and a mount that misses one
 	// stays where it is for ever. Each handler of a fact can be called twice.
 	again struct{ fact any }
 )
 
-// mountActor owns a mount's state. Its incarnations share nothing but what the Mount publishes; a command that waits for an
-// unmount is parked.
+// mountActor owns a mount's state, which is in the Mount.
 type mountActor struct {
-	mount   *Mount
-	self    *handle
-	waiting []any // unmount commands
-	missed  any   // the fact whose handling panicked
+	mount  *Mount
+	self   *handle
+	missed any // the fact whose handling panicked
 }
 
 func (a *mountActor) receive(msg any) {
@@ -206,7 +210,8 @@ func (a *mountActor) receive(msg any) {
 	case *unmount:
 		a.unmount(m)
 	case *refused:
-		if a.mount.State() == Quiescing { // or it is gone meanwhile: the answer is on its way
+		if a.mount.State() == Quiescing && m.attempt == a.mount.attempts { // or it is gone meanwhile: the answer is on its way
+			a.mount.attempts++ // received again, it is not about the next attempt
 			a.mount.state.Store(uint32(Ready))
 			a.answer(m.err)
 		}
@@ -245,12 +250,11 @@ func (a *mountActor) giveUp(fact any) {
 	a.answer(ErrPanic)
 }
 
-// parked returns those who wait first: the fact that was missed is about them.
 func (a *mountActor) parked() []any {
 	if a.missed == nil {
-		return a.waiting
+		return nil
 	}
-	return append(slices.Clone(a.waiting), a.missed)
+	return []any{a.missed}
 }
 
 // start provisions in a worker: it reads from the origin.
@@ -291,7 +295,7 @@ func (a *mountActor) provisioned(m *provisioned) {
 	}()
 	a.mount.state.Store(uint32(Ready)) // the root is listed and pinned; nothing else is prewarmed
 
-	if m.cmd.over() || len(a.waiting) > 0 { // an actor panicked and nobody has the mount, or it was to end before it was there
+	if m.cmd.over() || len(a.mount.waiting) > 0 { // an actor panicked and nobody has the mount, or it was to end before it was there
 		nobody := &unmount{}
 		nobody.open()
 		self.Tell(nobody)
@@ -300,7 +304,7 @@ func (a *mountActor) provisioned(m *provisioned) {
 }
 
 func (a *mountActor) unmount(m *unmount) {
-	a.waiting = append(a.waiting, m)
+	a.mount.waiting = append(a.mount.waiting, m)
 	if a.mount.State() != Ready {
 		if s := a.mount.State(); s == Unmounted || s == Failed {
 			a.answer(ErrUnmounted)
@@ -308,10 +312,11 @@ func (a *mountActor) unmount(m *unmount) {
 		return // under way: it answers all who wait
 	}
 	a.mount.state.Store(uint32(Quiescing))
-	self, conn := a.self, a.mount.live.Load().conn
+	a.mount.attempts++
+	self, conn, attempt := a.self, a.mount.live.Load().conn, a.mount.attempts
 	go func() {
 		if err := conn.Unmount(); err != nil {
-			self.Tell(&refused{err: err})
+			self.Tell(&refused{attempt: attempt, err: err})
 		}
 	}()
 }
@@ -340,10 +345,10 @@ func (a *mountActor) ended(s State) {
 }
 
 func (a *mountActor) answer(err error) {
-	for _, w := range a.waiting {
-		w.(*unmount).finish(err)
+	for _, w := range a.mount.waiting {
+		w.finish(err)
 	}
-	a.waiting = nil
+	a.mount.waiting = nil
 }
 
 // String names the mount in logs.

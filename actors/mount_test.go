@@ -188,6 +188,21 @@ func TestARefusalThatComesTooLateChangesNothing(t *testing.T) {
 	}
 }
 
+func TestARefusalIsAboutItsOwnAttempt(t *testing.T) {
+	r := newRig(t)
+	r.bridge.last().setBusy(errBusy)
+	wantErr(t, "unmount", r.mount.Unmount(context.Background()), ErrBusy)
+	a := &mountActor{mount: r.mount, self: r.mount.actor}
+	r.mount.state.Store(uint32(Quiescing)) // as by the next attempt
+	a.receive(&refused{attempt: 1, err: errBusy})
+	if r.mount.State() != Quiescing {
+		t.Errorf("an earlier refusal made the mount %v", r.mount.State())
+	}
+	r.mount.state.Store(uint32(Ready))
+	r.bridge.last().setBusy(nil)
+	check(t, r.mount.Unmount(context.Background()))
+}
+
 func TestAnUnmountDuringMountingEndsItAfterwards(t *testing.T) {
 	r := newEngine(t)
 	attaching, attach := make(chan struct{}), make(chan struct{})
