@@ -199,24 +199,41 @@ func appendTo(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// listsOnce checks that a listing shows a name once, though others change the directory meanwhile.
+// listsOnce checks that a listing shows a name once, though others change the directory meanwhile. A listing may be read
+// again: the kernel ends one early if it looks for its position in a listing that another process has put into the cache
+// meanwhile, the position is not there, and what is cached fills its last page to the byte (fuse_readdir_cached takes that
+// for the end). That is once in a thousand listings of this test, and never in a directory that nobody changes.
 func listsOnce(want string) error {
-	d, err := os.Open(".")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	names, err := d.Readdirnames(-1)
+	const reads = 4
 	seen := 0
-	for _, n := range names {
-		if n == want {
-			seen++
+	for range reads {
+		names, err := listNames(".")
+		if err != nil {
+			return err
+		}
+		seen = 0
+		for _, n := range names {
+			if n == want {
+				seen++
+			}
+		}
+		if seen != 0 {
+			break
 		}
 	}
-	if err == nil && seen != 1 {
-		err = fmt.Errorf("the listing shows %s %d times", want, seen)
+	if seen != 1 {
+		return fmt.Errorf("the listing shows %s %d times", want, seen)
 	}
-	return err
+	return nil
+}
+
+func listNames(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Readdirnames(-1)
 }
 
 func TestListingALargeDirectoryThatOthersChange(t *testing.T) {
