@@ -137,7 +137,7 @@ func TestPromotionsRaceWithTheLossOfTheName(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			r := newRig(t, withFiles(files))
+			r := newRig(t, withFiles(files), onDisk)
 			dir := r.ino("a")
 			for i := range rounds {
 				name := fmt.Sprintf("f%d", i)

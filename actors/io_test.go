@@ -43,7 +43,7 @@ func TestTheFirstWriteCopiesUp(t *testing.T) {
 		"a/deep/big.bin": "0O" + strings.Repeat("0123456789abcdef", 40_000)[2:],
 	} {
 		t.Run(path, func(t *testing.T) {
-			r := newRig(t)
+			r := newRig(t, onDisk)
 			before, err := r.lookup(path)
 			check(t, err)
 			check(t, r.writeAt(path, "O", 1))
@@ -129,7 +129,7 @@ func TestStatfs(t *testing.T) {
 }
 
 func TestXattrs(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, onDisk) // tmpfs has user attributes from Linux 6.6 on
 	ino := r.ino("a/one.txt")
 	_, err := r.fs.Xattr(ino, "user.x", nil)
 	wantErr(t, "of a lower file", err, unix.ENODATA)

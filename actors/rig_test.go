@@ -13,12 +13,33 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/antares-actor/antares-actor/cache"
 	"github.com/antares-actor/antares-actor/internal/object"
 )
 
 // hang is how long a test may take before it counts as hanging. Nothing here is timed by it.
 const hang = 60 * time.Second
+
+// scratch is a tmpfs for what the tests make, most of which make a store and a cache each: on a disk that others use as well
+// they take three times as long. Tests with onDisk use the disk.
+var scratch string
+
+func TestMain(m *testing.M) { os.Exit(runInScratch(m)) }
+
+func runInScratch(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "actors")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.Remove(dir) }()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=2g"); err == nil { // else we are not root
+		defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }()
+		scratch = dir
+	}
+	return m.Run()
+}
 
 // rig is an engine with one mount of a fake origin through a fake kernel.
 type rig struct {
@@ -60,6 +81,9 @@ func withFiles(files map[string]file) option {
 	return func(_ *Config, r *rig) { r.origin = newOrigin(files) }
 }
 
+// onDisk has the rig's directories in the usual place.
+func onDisk(_ *Config, r *rig) { r.dir = r.t.TempDir() }
+
 func withProbe(p probe) option { return func(c *Config, _ *rig) { c.probe = p } }
 
 func withLog(w io.Writer) option {
@@ -73,7 +97,7 @@ func withLog(w io.Writer) option {
 func newEngine(t testing.TB, opts ...option) *rig {
 	t.Helper()
 	guardAgainstHanging(t)
-	r := &rig{t: t, dir: t.TempDir(), bridge: &fakeBridge{}, log: slog.New(slog.DiscardHandler)}
+	r := &rig{t: t, bridge: &fakeBridge{}, log: slog.New(slog.DiscardHandler)}
 	cfg := Config{Bridge: r.bridge, Log: r.log}
 	for _, o := range opts {
 		o(&cfg, r)
@@ -82,6 +106,11 @@ func newEngine(t testing.TB, opts ...option) *rig {
 		r.origin = newOrigin(corpus())
 	}
 	var err error
+	if r.dir == "" {
+		r.dir, err = os.MkdirTemp(scratch, "rig")
+		check(t, err)
+		t.Cleanup(func() { check(t, os.RemoveAll(r.dir)) })
+	}
 	r.store, err = cache.Open(cache.Config{Dir: filepath.Join(r.dir, "cache"), Log: r.log})
 	check(t, err)
 	cfg.Content = r.store
