@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/cache"
 )
@@ -48,7 +50,19 @@ func (r record) write() error {
 	if err := os.MkdirAll(recordDir(), 0o755); err != nil {
 		return err
 	}
+	sweepRecords()
 	return writeJSON(r.file(), r)
+}
+
+// sweepRecords removes what killed servers left. Their process numbers come to others in time, which would then pass for them.
+func sweepRecords() {
+	files, _ := filepath.Glob(filepath.Join(recordDir(), "*.json"))
+	for _, file := range files {
+		var r record
+		if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &r) == nil && !alive(r.PID) {
+			_ = os.Remove(file)
+		}
+	}
 }
 
 func (r record) remove() { _ = os.Remove(r.file()) }
@@ -68,9 +82,15 @@ func records() map[string]record {
 	return all
 }
 
+// alive tells whether a process runs. One that has ended and is not reaped yet does not, though /proc shows it.
 func alive(pid int) bool {
-	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
-	return err == nil
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err != nil || n == 0
 }
 
 func writeJSON(path string, v any) error {

@@ -92,8 +92,7 @@ func traces(t *testing.T, lab *testfs.Lab) []string {
 		t.Fatal(err)
 	}
 	kept, _ := filepath.Glob(lab.Path("home", ".local", "state", "antares-actor", "*", "*")) // mountpoints and uppers by default
-	records, _ := filepath.Glob("/run/antares-actor/" + strings.ReplaceAll(strings.Trim(lab.Dir, "/"), "/", "-") + "*")
-	found = append(append(append(found, mounts...), kept...), records...)
+	found = append(append(append(found, mounts...), kept...), records(lab.Dir)...)
 	for _, p := range testfs.Processes(lab.Dir) {
 		found = append(found, "process "+p)
 	}
