@@ -202,7 +202,7 @@ func appendTo(path, text string) error {
 // listsOnce checks that a listing shows a name once, though others change the directory meanwhile. A listing may be read
 // again: the kernel ends one early if it looks for its position in a listing that another process has put into the cache
 // meanwhile, the position is not there, and what is cached fills its last page to the byte (fuse_readdir_cached takes that
-// for the end). That is once in a thousand listings of this test, and never in a directory that nobody changes.
+// for the end). So this test does not show that no listing ends early; how often one does was not measured.
 func listsOnce(want string) error {
 	const reads = 4
 	seen := 0
