@@ -27,7 +27,7 @@ func (c *copyUp) build(n *tree.Node) {
 		err = c.promoteInline(n, target)
 	}
 	if errors.Is(err, layer.ErrNotLoaded) {
-		c.fetch(n, wantBlob)
+		c.fetch(n)
 		return
 	}
 	c.end(n, err)
@@ -37,7 +37,7 @@ func (c *copyUp) buildRegular(n *tree.Node) {
 	keep, s := c.jobs[n].keep, n.State()
 	a, err := c.core.dicfuse.Attr(n, s)
 	if errors.Is(err, layer.ErrNotLoaded) && keep > 0 {
-		c.fetch(n, wantBlob)
+		c.fetch(n)
 		return
 	}
 	size := min(a.Size, keep)
@@ -48,7 +48,7 @@ func (c *copyUp) buildRegular(n *tree.Node) {
 	if size > 0 {
 		src, err = c.core.dicfuse.Source(n, s)
 		if errors.Is(err, layer.ErrNotLoaded) {
-			c.fetch(n, wantBlob)
+			c.fetch(n)
 			return
 		}
 	}
@@ -78,10 +78,10 @@ func (c *core) stageFile(orig upper.Original, src layer.Source, size int64) (*up
 }
 
 // fetch has the loader bring the node's content.
-func (c *copyUp) fetch(n *tree.Node, w want) {
+func (c *copyUp) fetch(n *tree.Node) {
 	id := n.State().Object
 	c.core.loader(id).Tell(&fetch{
-		Source: c.core.source, Want: w, ID: id,
+		Source: c.core.source, Want: wantBlob, ID: id,
 		Done: func(o outcome) { c.self.Tell(&contentFetched{Node: n, Err: o.Err}) },
 	})
 }

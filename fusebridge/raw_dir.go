@@ -34,7 +34,7 @@ func (r *raw) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 }
 
 // birth describes the file that the caller wants made.
-func (r *raw) birth(h *fuse.InHeader, mode uint32, rdev uint64, target string) upper.Birth {
+func birth(h *fuse.InHeader, mode uint32, rdev uint64, target string) upper.Birth {
 	return upper.Birth{Mode: mode, Rdev: rdev, Target: target, UID: h.Uid, GID: h.Gid}
 }
 
@@ -44,17 +44,17 @@ func (r *raw) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *
 	if mode&unix.S_IFMT == 0 {
 		mode |= unix.S_IFREG
 	}
-	return r.create(cancel, &in.InHeader, name, r.birth(&in.InHeader, mode, decodeDev(in.Rdev), ""), out)
+	return r.create(cancel, &in.InHeader, name, birth(&in.InHeader, mode, decodeDev(in.Rdev), ""), out)
 }
 
 // Mkdir implements fuse.RawFileSystem.
 func (r *raw) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
-	return r.create(cancel, &in.InHeader, name, r.birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFDIR, 0, ""), out)
+	return r.create(cancel, &in.InHeader, name, birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFDIR, 0, ""), out)
 }
 
 // Symlink implements fuse.RawFileSystem.
 func (r *raw) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
-	return r.create(cancel, h, name, r.birth(h, unix.S_IFLNK|0o777, 0, target), out)
+	return r.create(cancel, h, name, birth(h, unix.S_IFLNK|0o777, 0, target), out)
 }
 
 func (r *raw) create(cancel <-chan struct{}, h *fuse.InHeader, name string, b upper.Birth, out *fuse.EntryOut) fuse.Status {
@@ -68,7 +68,7 @@ func (r *raw) create(cancel <-chan struct{}, h *fuse.InHeader, name string, b up
 
 // Tmpfile implements fuse.RawFileSystem.
 func (r *raw) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
-	b := r.birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFREG, 0, "")
+	b := birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFREG, 0, "")
 	a, err := r.fs.CreateTemp(caller(cancel, &in.InHeader), in.NodeId, b)
 	if err != nil {
 		return status(err)
