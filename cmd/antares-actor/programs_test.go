@@ -85,10 +85,10 @@ func TestCopiesAndArchivesAreFaithful(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := testfs.Take(t, m.Point, look)
-		lab.Shell("", "cp -a '"+m.Point+"' out && mkdir out2 && tar --xattrs -C '"+m.Point+"' -cf - . | tar -C out2 -xpf -")
+		lab.Shell("", "cp -a '"+m.Point+"' out && mkdir out2 && tar --xattrs -C '"+m.Point+"' -cf - . | tar --xattrs -C out2 -xpf -")
 		testfs.Same(t, "cp -a out", testfs.Take(t, lab.Path("out"), look), "mount", want)
 		testfs.Same(t, "tar out", testfs.Take(t, lab.Path("out2"), look), "mount", want)
-		lab.Shell(m.Point, "mkdir in in2 && cp -a '"+lab.Path("out")+"/.' in && tar --xattrs -C '"+lab.Path("out")+"' -cf - . | tar -C in2 -xpf -")
+		lab.Shell(m.Point, "mkdir in in2 && cp -a '"+lab.Path("out")+"/.' in && tar --xattrs -C '"+lab.Path("out")+"' -cf - . | tar --xattrs -C in2 -xpf -")
 		testfs.Same(t, "cp -a in", testfs.Take(t, m.Path("in"), look), "mount", want)
 		testfs.Same(t, "tar in", testfs.Take(t, m.Path("in2"), look), "mount", want)
 		lab.Shell(m.Point, "rm in/pipe in2/pipe && diff -r in in2 && cp -a dir dir-copy && diff -r dir dir-copy")
