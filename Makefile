@@ -40,7 +40,7 @@ fmt: ## format the sources
 	gofmt -w .
 
 deps: ## install the Debian packages that the tests need and that are missing
-	.ci/install-deps git fuse3 sqlite3 attr gcc
+	.ci/install-deps git fuse3 sqlite3 attr gcc e2fsprogs xfsprogs btrfs-progs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -3,8 +3,7 @@ package actors
 import (
 	"log/slog"
 	"math"
-
-	"golang.org/x/sys/unix"
+	"slices"
 
 	"github.com/antares-actor/antares-actor/internal/tree"
 	"github.com/antares-actor/antares-actor/internal/upper"
@@ -15,9 +14,10 @@ const keepAll int64 = math.MaxInt64
 
 // copyUp owns the promotions in flight, and every state that is still in the lower layer.
 //
-// A promotion goes: directories above, topmost first (inline: a few system calls each); the content brought in by the
-// loader if it is not here; the copy built in the work directory by a worker; then, here, the rename into place and the new
-// state. A crash at any point leaves the lower file visible and something in the work directory.
+// A promotion goes: the content brought in by the loader if it is not here; copies of the file, and of the directories above
+// that upper lacks, built in the work directory and made durable by a worker; then, here, topmost first, their renames into
+// place and their new states. A failure or a crash at any point leaves the lower file visible and something in the work
+// directory.
 type copyUp struct {
 	core *core
 	self *handle
@@ -71,9 +71,7 @@ func (c *copyUp) failed(msg any) {
 	case *contentFetched:
 		c.end(m.Node, ErrPanic)
 	case *staged:
-		if m.Staged != nil && m.Node.State().Where == tree.Lower {
-			c.core.upper.Store.Abandon(m.Staged)
-		}
+		c.abandon(m)
 		c.end(m.Node, ErrPanic)
 	}
 }
@@ -98,10 +96,6 @@ func (c *copyUp) promote(m *promote) {
 		return
 	}
 	c.jobs[m.Node] = &job{keep: m.Keep, waiting: []any{m}}
-	if err := c.parents(m.Node); err != nil {
-		c.end(m.Node, err)
-		return
-	}
 	c.build(m.Node)
 }
 
@@ -137,21 +131,17 @@ func named(n *tree.Node) bool {
 	return ok && e.Node.Ino == n.Ino
 }
 
-// parents promotes the directories above n that are not in upper yet. An orphan needs none.
-func (c *copyUp) parents(n *tree.Node) error {
-	if n.State().Orphan {
-		return nil
-	}
-	var chain []*tree.Node
-	for p := n.Place().Parent; p.State().Where == tree.Lower; p = p.Place().Parent {
-		chain = append(chain, p)
-	}
-	for i := len(chain) - 1; i >= 0; i-- {
-		if err := c.promoteInline(chain[i], ""); err != nil {
-			return err
+// chain returns the nodes that a promotion of n brings into upper, topmost first: the directories above that are not there
+// yet, and n itself. An orphan needs no directories.
+func chain(n *tree.Node) []*tree.Node {
+	nodes := []*tree.Node{n}
+	if !n.State().Orphan {
+		for p := n.Place().Parent; p.State().Where == tree.Lower; p = p.Place().Parent {
+			nodes = append(nodes, p)
 		}
 	}
-	return nil
+	slices.Reverse(nodes)
+	return nodes
 }
 
 // original describes the node as the lower layer has it, unmapped.
@@ -162,25 +152,10 @@ func (c *copyUp) original(n *tree.Node, a tree.Attr, target string) upper.Origin
 	}
 }
 
-// promoteInline promotes what has no content to copy: a directory or a symbolic link.
-func (c *copyUp) promoteInline(n *tree.Node, target string) error {
-	a, err := c.core.dicfuse.Attr(n, n.State())
-	if err != nil {
-		return err
-	}
-	st, err := c.core.upper.Store.Stage(c.original(n, a, target))
-	if err != nil {
-		return err
-	}
-	return c.commit(n, st)
-}
-
-// commit puts the copy in place and publishes the node's new state.
+// commit puts the copy in place and publishes the node's new state. If it fails nothing has changed.
 func (c *copyUp) commit(n *tree.Node, st *upper.Staged) error {
 	s := *n.State()
-	err := c.commitOnDisk(n, s.Orphan, st)
-	if err != nil {
-		c.core.upper.Store.Abandon(st)
+	if err := c.commitOnDisk(n, s.Orphan, st); err != nil {
 		return err
 	}
 	next := tree.State{Where: tree.Upper, Orphan: s.Orphan, UpperIno: st.File.Ino()}
@@ -234,6 +209,3 @@ func (c *copyUp) done(m *promote, err error) {
 	}
 	m.Back.Tell(m.Msg)
 }
-
-// isRegular tells whether the node has content that a worker must copy.
-func isRegular(n *tree.Node) bool { return n.Type == unix.S_IFREG }

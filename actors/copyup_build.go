@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -11,70 +12,96 @@ import (
 	"github.com/antares-actor/antares-actor/internal/upper"
 )
 
-// build makes the node's copy, now or in a worker. If something of it is not here, the loader brings it and build is called
-// again.
-func (c *copyUp) build(n *tree.Node) {
-	if isRegular(n) {
-		c.buildRegular(n)
-		return
-	}
-	var target string
-	var err error
-	if n.Type == unix.S_IFLNK {
-		target, err = c.core.dicfuse.Readlink(n, n.State())
-	}
-	if err == nil {
-		err = c.promoteInline(n, target)
-	}
-	if errors.Is(err, layer.ErrNotLoaded) {
-		c.fetch(n)
-		return
-	}
-	c.end(n, err)
+// plan says what a worker is to build.
+type plan struct {
+	node *tree.Node
+	orig upper.Original
+	src  layer.Source // of a regular file; nil where there is nothing to copy
+	size int64
 }
 
-func (c *copyUp) buildRegular(n *tree.Node) {
-	keep, s := c.jobs[n].keep, n.State()
-	a, err := c.core.dicfuse.Attr(n, s)
-	if errors.Is(err, layer.ErrNotLoaded) && keep > 0 {
-		c.fetch(n)
-		return
-	}
-	size := min(a.Size, keep)
-	if keep == 0 {
-		size = 0
-	}
-	var src layer.Source
-	if size > 0 {
-		src, err = c.core.dicfuse.Source(n, s)
+// build has a worker make the copies. If something of the content is not here, the loader brings it and build is called again.
+func (c *copyUp) build(n *tree.Node) {
+	var plans []plan
+	for _, at := range chain(n) {
+		p, err := c.plan(at)
 		if errors.Is(err, layer.ErrNotLoaded) {
 			c.fetch(n)
 			return
 		}
+		if err != nil {
+			c.end(n, err)
+			return
+		}
+		plans = append(plans, p)
 	}
-	orig := c.original(n, a, "")
 	fact := &staged{Node: n, Err: ErrPanic}
 	tell := func() { c.self.Tell(fact) }
 	c.core.work(func() {
-		fact.Staged, fact.Err = c.core.stageFile(orig, src, size)
+		fact.Copies, fact.Err = c.core.stageAll(plans)
 		tell()
 	}, tell)
 }
 
-// stageFile builds a regular file's copy. src is nil where there is nothing to copy.
-func (c *core) stageFile(orig upper.Original, src layer.Source, size int64) (*upper.Staged, error) {
-	if src != nil {
+// plan gathers what the copy of a node is made of; ErrNotLoaded if it is not all here.
+func (c *copyUp) plan(n *tree.Node) (p plan, err error) {
+	s, keep := n.State(), keepAll
+	if j := c.jobs[n]; j != nil {
+		keep = j.keep
+	}
+	a, err := c.core.dicfuse.Attr(n, s)
+	if unknown := errors.Is(err, layer.ErrNotLoaded); err != nil && (!unknown || keep > 0) {
+		return p, err
+	}
+	p = plan{node: n, size: min(a.Size, keep)}
+	var target string
+	switch n.Type {
+	case unix.S_IFLNK:
+		target, err = c.core.dicfuse.Readlink(n, s)
+	case unix.S_IFREG:
+		if keep > 0 && p.size > 0 {
+			p.src, err = c.core.dicfuse.Source(n, s)
+		} else {
+			err = nil
+		}
+	}
+	p.orig = c.original(n, a, target)
+	return p, err
+}
+
+// stageAll builds the copies and makes them durable. An error leaves none behind.
+func (c *core) stageAll(plans []plan) (copies []copied, err error) {
+	store := c.upper.Store
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, at := range copies {
+			store.Abandon(at.Staged)
+		}
+		copies = nil
+	}()
+	if src := plans[len(plans)-1].src; src != nil { // all others are directories
 		defer func() { _ = src.Close() }()
 	}
-	st, err := c.upper.Store.Stage(orig)
-	if err != nil || src == nil {
-		return st, err
+	for _, p := range plans {
+		st, err := store.Stage(p.orig)
+		if err != nil {
+			return copies, err
+		}
+		copies = append(copies, copied{Node: p.node, Staged: st})
+		if p.src != nil {
+			if err := store.Fill(st, p.src, p.size); err != nil {
+				return copies, err
+			}
+		}
 	}
-	if err := c.upper.Store.Fill(st, src, size); err != nil {
-		c.upper.Store.Abandon(st)
-		return nil, err
+	for _, at := range copies { // after all are built: the first one's sync mostly makes the others durable, too
+		if err := store.Seal(at.Staged); err != nil {
+			return copies, err
+		}
 	}
-	return st, nil
+	return copies, nil
 }
 
 // fetch has the loader bring the node's content.
@@ -106,15 +133,36 @@ func (c *copyUp) contentFetched(m *contentFetched) {
 const maxFetches = 3
 
 func (c *copyUp) staged(m *staged) {
-	if c.jobs[m.Node] == nil || m.Node.State().Where == tree.Upper {
-		if m.Staged != nil { // an earlier incarnation's copy, and another one is in place
-			c.core.upper.Store.Abandon(m.Staged)
-		}
+	if c.jobs[m.Node] == nil || m.Node.State().Where == tree.Upper { // an earlier incarnation's copy, and another one is in place
+		c.abandon(m)
 		c.end(m.Node, nil)
 		return
 	}
-	if m.Err == nil {
-		m.Err = c.commit(m.Node, m.Staged)
+	if m.Err != nil {
+		c.end(m.Node, m.Err)
+		return
 	}
-	c.end(m.Node, m.Err)
+	defer c.abandon(m)
+	for _, n := range chain(m.Node) { // not more than when they were staged, since what is moved is promoted first
+		i := slices.IndexFunc(m.Copies, func(at copied) bool { return at.Node == n })
+		if i < 0 {
+			c.build(m.Node)
+			return
+		}
+		if err := c.commit(n, m.Copies[i].Staged); err != nil {
+			c.end(m.Node, err)
+			return
+		}
+	}
+	c.end(m.Node, nil)
+}
+
+// abandon removes the copies that are not in place: another promotion was faster, or something failed.
+func (c *copyUp) abandon(m *staged) {
+	for _, at := range m.Copies {
+		if s := at.Node.State(); s.Where == tree.Lower || s.UpperIno != at.Staged.File.Ino() {
+			c.core.upper.Store.Abandon(at.Staged)
+		}
+	}
+	m.Copies = nil
 }

@@ -185,11 +185,15 @@ type (
 		Node *tree.Node
 		Err  error
 	}
-	// staged says that a worker built the copy.
+	// staged says that a worker built Node's copy, and those of directories above it.
 	staged struct {
 		Node   *tree.Node
-		Staged *upper.Staged
+		Copies []copied
 		Err    error
+	}
+	copied struct {
+		Node   *tree.Node
+		Staged *upper.Staged
 	}
 )
 

@@ -1,12 +1,6 @@
 package upper
 
-import (
-	"errors"
-	"io"
-	"os"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // Original is what a promotion must reproduce of a lower file.
 type Original struct {
@@ -17,9 +11,10 @@ type Original struct {
 
 // Staged is a file built in the work directory, not yet visible.
 type Staged struct {
-	File *File // the caller's reference
-	name string
-	orig Original
+	File   *File // the caller's reference
+	name   string
+	orig   Original
+	sealed bool
 }
 
 // Stage builds a copy of o in the work directory, without content. Errors leave nothing behind.
@@ -44,80 +39,29 @@ func (s *Store) Stage(o Original) (*Staged, error) {
 	return st, nil
 }
 
-// Fill copies up to size bytes of src into the staged file, by reflink where the whole file is wanted and the file systems
-// can, else by copy_file_range, else through memory; then makes the content durable, since the rename that follows must
-// not become durable before it.
-func (s *Store) Fill(st *Staged, src io.ReaderAt, size int64) error {
-	if size == 0 {
+// Seal gives the copy its times, which come last, and makes it durable, content, attributes and marks: the rename that
+// follows must not become durable before it. As kernel overlayfs does, it syncs regular files, the empty ones too, and
+// directories, but nothing that is volatile or was born in upper. It waits for the disk; Commit does it if it was not called.
+func (s *Store) Seal(st *Staged) error {
+	if st.sealed || st.orig.Mark == nil {
 		return nil
 	}
-	dst := st.File.fd
-	if file, ok := src.(*os.File); ok {
-		if info, err := file.Stat(); err == nil && info.Size() == size && unix.IoctlFileClone(dst, int(file.Fd())) == nil {
-			return st.File.Sync(true)
-		}
-		if done, err := copyRange(dst, int(file.Fd()), size); err == nil {
-			if done != size {
-				return wrap("copy", io.ErrUnexpectedEOF)
-			}
-			return st.File.Sync(true)
-		} else if !errors.Is(err, unix.EXDEV) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP) {
-			return wrap("copy", err)
-		}
-	}
-	if err := copyBuffered(st.File, src, size); err != nil {
+	if err := st.File.Utimes(st.orig.Mtime, st.orig.Mtime); err != nil {
 		return err
 	}
-	return st.File.Sync(true)
-}
-
-// CopyRange copies length bytes within upper, sharing blocks where the file system can.
-func (f *File) CopyRange(src *File, srcOff, dstOff int64, length int) (int, error) {
-	n, err := unix.CopyFileRange(src.fd, &srcOff, f.fd, &dstOff, length, 0)
-	return max(n, 0), wrap("copy_file_range", err)
-}
-
-func copyRange(dst, src int, size int64) (done int64, err error) {
-	var from, to int64
-	for done < size {
-		n, err := unix.CopyFileRange(src, &from, dst, &to, int(min(size-done, 1<<30)), 0)
-		if err != nil {
-			return done, err
-		}
-		if n == 0 {
-			break
-		}
-		done += int64(n)
-	}
-	return done, nil
-}
-
-func copyBuffered(dst *File, src io.ReaderAt, size int64) error {
-	buf := make([]byte, min(size, 1<<20))
-	for off := int64(0); off < size; {
-		n, err := src.ReadAt(buf[:min(int64(len(buf)), size-off)], off)
-		if n == 0 {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return wrap("copy", err)
-		}
-		w, err := dst.WriteAt(buf[:n], off)
-		if err != nil {
+	if typ := st.orig.Mode & unix.S_IFMT; !s.volatile && (typ == unix.S_IFREG || typ == unix.S_IFDIR) {
+		if err := st.File.Sync(false); err != nil {
 			return err
 		}
-		if w < n {
-			return wrap("copy", unix.ENOSPC)
-		}
-		off += int64(n)
 	}
+	st.sealed = true
 	return nil
 }
 
 // Commit puts the staged file at dir/name, which upper must not have yet, leaving dir's times as they are: nothing
 // changed that a user could see.
 func (s *Store) Commit(st *Staged, dir *File, name string) error {
-	if err := s.finish(st); err != nil {
+	if err := s.Seal(st); err != nil {
 		return err
 	}
 	parent, err := dir.Stat()
@@ -127,23 +71,16 @@ func (s *Store) Commit(st *Staged, dir *File, name string) error {
 	if err := unix.Renameat2(s.tmp.fd, st.name, dir.fd, name, unix.RENAME_NOREPLACE); err != nil {
 		return wrap("commit "+name, err)
 	}
-	return dir.Utimes(parent.Atim, parent.Mtim)
+	_ = dir.Utimes(parent.Atim, parent.Mtim) // the copy is in place: this must not pass for a failure
+	return nil
 }
 
 // CommitOrphan puts the staged file aside as the orphan with this number: its node has lost its name.
 func (s *Store) CommitOrphan(st *Staged, ino uint64) error {
-	if err := s.finish(st); err != nil {
+	if err := s.Seal(st); err != nil {
 		return err
 	}
 	return wrap("commit orphan", unix.Renameat2(s.tmp.fd, st.name, s.orphans.fd, orphanName(ino), unix.RENAME_NOREPLACE))
-}
-
-// finish sets what writing the content changed. A file that is born in upper has its own times.
-func (s *Store) finish(st *Staged) error {
-	if st.orig.Mark == nil {
-		return nil
-	}
-	return st.File.Utimes(st.orig.Mtime, st.orig.Mtime)
 }
 
 // Abandon removes a staged file that will not be committed, and releases it.

@@ -23,27 +23,31 @@ type Config struct {
 	Upper string // made if it is missing
 	Work  string // on the same file system, not inside Upper; made if it is missing
 	Log   *slog.Logger
+
+	// Volatile has promotions not wait for the disk. An upper that was used so and not closed is refused from then on.
+	Volatile bool
 }
 
 // Store is an open upper directory with its work directory.
 type Store struct {
-	log     *slog.Logger
-	root    *File
-	tmp     *File
-	orphans *File
-	lock    int
-	prefix  string // immutable: trustedPrefix or userPrefix
-	serial  atomic.Uint64
-	open    atomic.Int64 // descriptors held by Files
-	created []string     // directories that Open made, innermost first
-	uid     uint32       // immutable: what new files belong to before they are given to their owner
-	gid     uint32
+	log      *slog.Logger
+	root     *File
+	tmp      *File
+	orphans  *File
+	lock     int
+	prefix   string // immutable: trustedPrefix or userPrefix
+	volatile bool   // immutable: nothing is synced but what applications sync
+	serial   atomic.Uint64
+	open     atomic.Int64 // descriptors held by Files
+	created  []string     // directories that Open made, innermost first
+	uid      uint32       // immutable: what new files belong to before they are given to their owner
+	gid      uint32
 }
 
 // Open makes the two directories if needed, locks them, tries that they can hold what an overlay needs, and empties what
 // an earlier mount left in the work directory.
 func Open(cfg Config) (_ *Store, err error) {
-	s := &Store{log: cfg.Log, lock: -1, uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
+	s := &Store{log: cfg.Log, lock: -1, volatile: cfg.Volatile, uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
 	defer func() {
 		if err != nil {
 			s.Discard(cfg.Work)

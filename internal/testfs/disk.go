@@ -1,0 +1,88 @@
+package testfs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Disk is a file system of a test's own, on a sparse file. It can fail and lose power.
+type Disk struct {
+	t     testing.TB
+	Dir   string // where it is mounted
+	image string
+}
+
+// NewDisk makes a file system of a type that has a mkfs.TYPE, of a size that truncate(1) understands, for the time of the
+// test.
+func NewDisk(t testing.TB, fstype, size string) *Disk {
+	t.Helper()
+	d := &Disk{t: t, Dir: t.TempDir(), image: filepath.Join(t.TempDir(), "disk")}
+	for _, args := range [][]string{{"truncate", "-s", size, d.image}, {"mkfs." + fstype, "-q", d.image}} {
+		d.run(args...)
+	}
+	d.mount()
+	t.Cleanup(d.unmount)
+	return d
+}
+
+func (d *Disk) run(args ...string) {
+	d.t.Helper()
+	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+		d.t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+}
+
+func (d *Disk) mount() {
+	d.t.Helper()
+	d.run("mount", "-o", "loop", d.image, d.Dir)
+}
+
+func (d *Disk) unmount() {
+	d.t.Helper()
+	d.run("umount", d.Dir)
+}
+
+// Fail has every access fail from now on, as when a disk goes away: most with EIO.
+func (d *Disk) Fail() {
+	d.t.Helper()
+	const shutdown, noLogFlush = 0x8004587d, 2 // EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN
+	f, err := os.Open(d.Dir)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	how := uint32(noLogFlush)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), shutdown, uintptr(unsafe.Pointer(&how))); errno != 0 {
+		d.t.Fatalf("shut down the file system: %v", errno)
+	}
+}
+
+// Mend mounts it anew after Fail: what was not on disk by then is lost. Nobody may have a file of it open.
+func (d *Disk) Mend() {
+	d.t.Helper()
+	d.unmount()
+	d.mount()
+}
+
+// Free returns the free bytes when everything is on disk.
+func (d *Disk) Free() uint64 {
+	d.t.Helper()
+	dir, err := os.Open(d.Dir)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer dir.Close()
+	var st unix.Statfs_t
+	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := unix.Fstatfs(int(dir.Fd()), &st); err != nil {
+		d.t.Fatal(err)
+	}
+	return st.Bfree * uint64(st.Bsize)
+}
