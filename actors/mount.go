@@ -122,7 +122,7 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := upper.Open(upper.Config{Upper: spec.Upper, Work: spec.Work, Log: e.cfg.Log})
+	store, err := upper.Open(upper.Config{Upper: spec.Upper, Work: spec.Work, Log: e.cfg.Log, Volatile: spec.Volatile})
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ type MountSpec struct {
 	Mountpoint string        // an empty directory
 	Upper      string        // the writable directory, made if missing
 	Work       string        // work directory; "" is Upper + ".work"
+	Volatile   bool          // promotions do not wait for the disk; an upper that was not unmounted cleanly is refused then
 	UID, GID   uint32        // whom the repository's files belong to
 	FsName     string        // the source shown in the mount table; "" is the origin and commit
 }

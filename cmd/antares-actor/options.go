@@ -21,6 +21,7 @@ type mountOptions struct {
 	path     string
 	upper    string
 	work     string
+	volatile bool
 	cache    string
 	logLevel string
 	logFile  string
@@ -33,6 +34,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.path, "path", "", "directory of the repository to mount (default all of it)")
 	f.StringVar(&o.upper, "upper", "", "directory that receives the changes (default a new one in the state directory)")
 	f.StringVar(&o.work, "work", "", "work directory beside upper, on the same file system (default UPPER.work)")
+	f.BoolVar(&o.volatile, "volatile", false, "do not wait for the disk; after a crash upper is refused")
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug (each request), info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "append the log to this file (default standard error; with --detach, nowhere)")
@@ -83,12 +85,15 @@ func (o *mountOptions) args() []string {
 			args = append(args, opt.flag, opt.value)
 		}
 	}
+	if o.volatile {
+		args = append(args, "--volatile")
+	}
 	return args
 }
 
 func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.MountSpec {
 	return actors.MountSpec{
-		Origin: origin, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work,
+		Origin: origin, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
 	}
 }

@@ -13,6 +13,7 @@
 //	work/tmp/N          a file or directory being built; renamed into place when it is whole
 //	work/orphans/INO    a file or directory without a name that the kernel may still hold open, removed when it lets go
 //	work/lock           locked (flock), as upper itself is, for as long as a mount uses the two directories
+//	work/work/incompat  marks of kernel overlayfs that forbid the use of the two, volatile among them: see volatile.go
 //
 // tmp and orphans mean nothing after a crash: Open empties them.
 //

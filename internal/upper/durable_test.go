@@ -35,6 +35,8 @@ func promoteAndCrash(t *testing.T, fs string, volatile bool) string {
 	}
 	other, _, err := s.Create(s.Root(), "other", upper.Birth{Mode: unix.S_IFREG | 0o644})
 	check(t, err)
+	_, err = other.WriteAt([]byte("kept"), 0)
+	check(t, err)
 	check(t, other.Sync(false))
 	other.Release()
 	disk.Fail()
@@ -67,5 +69,8 @@ func TestVolatileDoesNotWaitForTheDisk(t *testing.T) {
 	f := &fixture{t: t, upper: promoteAndCrash(t, "xfs", true)}
 	if f.read("a regular file") == strings.Repeat("content\n", 1000) {
 		t.Error("the content was on disk: somebody synced it")
+	}
+	if got := f.read("other"); got != "kept" {
+		t.Errorf("a file that its user synced has %q", got)
 	}
 }

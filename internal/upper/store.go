@@ -37,6 +37,7 @@ type Store struct {
 	lock     int
 	prefix   string // immutable: trustedPrefix or userPrefix
 	volatile bool   // immutable: nothing is synced but what applications sync
+	marked   *File  // the work directory if it has our volatile mark
 	serial   atomic.Uint64
 	open     atomic.Int64 // descriptors held by Files
 	created  []string     // directories that Open made, innermost first
@@ -73,13 +74,22 @@ func Open(cfg Config) (_ *Store, err error) {
 	if err := s.takeLocks(work, cfg); err != nil {
 		return nil, err
 	}
+	if err := s.checkIncompat(work, cfg); err != nil {
+		return nil, err
+	}
 	if s.tmp, err = s.emptyDir(work, "tmp"); err != nil {
 		return nil, unusable(cfg.Work, err)
 	}
 	if s.orphans, err = s.emptyDir(work, "orphans"); err != nil {
 		return nil, unusable(cfg.Work, err)
 	}
-	return s, s.probe(cfg)
+	if err := s.probe(cfg); err != nil || !cfg.Volatile {
+		return s, err
+	}
+	if err := s.markVolatile(work); err != nil {
+		return nil, unusable(cfg.Work, err)
+	}
+	return s, nil
 }
 
 // Close removes what is left in the work directory, and releases the descriptors and the lock.
@@ -91,6 +101,9 @@ func (s *Store) Close() {
 			}
 			f.Release()
 		}
+	}
+	if err := s.unmarkVolatile(); err != nil {
+		s.log.Warn("upper stays marked as volatile", slog.Any("error", err))
 	}
 	if s.root != nil {
 		s.root.Release()
