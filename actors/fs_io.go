@@ -76,19 +76,19 @@ func (f *FS) Write(who Caller, ino uint64, p []byte, off int64, dropSetID bool) 
 	defer file.Release()
 	n, err := file.WriteAt(p, off)
 	if err == nil && dropSetID {
-		err = f.dropSetID(file, ino)
+		err = f.dropSetID(who, file, ino)
 	}
 	return n, err
 }
 
-// dropSetID clears set-uid and set-gid. The answer to a WRITE has no attributes, and the kernel, which leaves clearing them
-// to us (HANDLE_KILLPRIV_V2), goes on showing those that it has: it is told.
-func (f *FS) dropSetID(file *upper.File, ino uint64) error {
+// dropSetID clears set-uid and set-gid. A kernel that knows of them has cleared them by a SETATTR before the WRITE; one that
+// does not is told, since the answer to a WRITE has no attributes.
+func (f *FS) dropSetID(who Caller, file *upper.File, ino uint64) error {
 	st, err := file.Stat()
 	if err != nil || st.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
 		return err
 	}
-	if err := file.DropPrivileges(); err != nil {
+	if err := file.DropPrivileges(who.member); err != nil {
 		return err
 	}
 	f.core.notifier.Tell(&invalidateInode{Ino: ino})

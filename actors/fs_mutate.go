@@ -101,7 +101,7 @@ func (f *FS) Setattr(who Caller, ino uint64, change AttrChange) (tree.Attr, erro
 	if err != nil {
 		return tree.Attr{}, err
 	}
-	m := &setAttr{Node: n, Change: change}
+	m := &setAttr{Node: n, Who: who, Change: change}
 	err = f.ask(who, n.Owner, m)
 	return m.attr, err
 }

@@ -69,6 +69,7 @@ type (
 	setAttr struct {
 		Call
 		Node   *tree.Node
+		Who    Caller
 		Change AttrChange
 	}
 	// reseat has the node of an entry be reached by that entry: the name by which it was reached is gone, and the kernel has
@@ -108,7 +109,7 @@ type AttrChange struct {
 	UID, GID     *uint32
 	Size         *int64
 	Atime, Mtime *unix.Timespec // Nsec may be UTIME_NOW
-	DropSetID    bool           // a truncation by somebody whose writes clear set-uid and set-gid
+	DropSetID    bool           // it clears set-uid and set-gid, as far as the caller may not keep them
 }
 
 // Facts to a region.

@@ -28,7 +28,7 @@ func (r *region) setAttr(m *setAttr) {
 		return
 	}
 	defer f.Release()
-	if err := m.Change.apply(f); err != nil {
+	if err := m.Change.apply(f, m.Who); err != nil {
 		m.finish(err)
 		return
 	}
@@ -36,29 +36,25 @@ func (r *region) setAttr(m *setAttr) {
 	m.finish(err)
 }
 
-// apply makes the changes in the order in which one does not undo another: a change of owner or size clears set-uid, a
-// change of size sets the modification time.
-func (c *AttrChange) apply(f *upper.File) error {
+// apply makes the changes in the order in which one does not undo another: whose file it is decides about set-gid, a change
+// of owner or size clears set-uid, a change of size sets the modification time.
+func (c *AttrChange) apply(f *upper.File, who Caller) error {
+	if *c == (AttrChange{DropSetID: true}) {
+		return dropOnly(f, who)
+	}
+	if c.DropSetID {
+		if err := f.DropPrivileges(who.member); err != nil {
+			return err
+		}
+	}
 	if c.UID != nil || c.GID != nil {
-		uid, gid := -1, -1
-		if c.UID != nil {
-			uid = int(*c.UID)
-		}
-		if c.GID != nil {
-			gid = int(*c.GID)
-		}
-		if err := f.Chown(uid, gid); err != nil {
+		if err := f.Chown(idOf(c.UID), idOf(c.GID)); err != nil {
 			return err
 		}
 	}
 	if c.Size != nil {
 		if err := f.Truncate(*c.Size); err != nil {
 			return err
-		}
-		if c.DropSetID {
-			if err := f.DropPrivileges(); err != nil {
-				return err
-			}
 		}
 	}
 	if c.Mode != nil {
@@ -76,6 +72,30 @@ func (c *AttrChange) apply(f *upper.File) error {
 		}
 	}
 	return f.Utimes(times[0], times[1])
+}
+
+// dropOnly is a change of nothing else. It comes before a write, and from a chown that names no owner; nobody says which. The
+// latter takes nothing from a file that is not the caller's, so a caller who cannot write to the file is not believed.
+func dropOnly(f *upper.File, who Caller) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && !who.mayWrite(&st, f.HasACL()) {
+		return nil
+	}
+	if err := f.DropPrivileges(who.member); err != nil {
+		return err
+	}
+	return f.Chown(-1, -1) // for the time of change
+}
+
+// idOf is what chown takes: -1 leaves the id as it is.
+func idOf(id *uint32) int {
+	if id == nil {
+		return -1
+	}
+	return int(*id)
 }
 
 func (r *region) setXattr(m *setXattr) {

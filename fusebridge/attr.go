@@ -59,7 +59,14 @@ func caller(cancel <-chan struct{}, h *fuse.InHeader) actors.Caller {
 	return actors.Caller{PID: h.Pid, Cancel: cancel}
 }
 
-// change reads what a SETATTR wants.
+// changes are the bits of a SETATTR that say what it sets.
+const changes = fuse.FATTR_MODE | fuse.FATTR_UID | fuse.FATTR_GID | fuse.FATTR_SIZE | fuse.FATTR_ATIME | fuse.FATTR_ATIME_NOW |
+	fuse.FATTR_MTIME | fuse.FATTR_MTIME_NOW
+
+// change reads what a SETATTR wants. One that sets nothing is what is left of the kernel's file_remove_privs when set-uid and
+// set-gid are ours to clear (HANDLE_KILLPRIV_V2): it comes before a write, fallocate or copy_file_range by a caller who may
+// not keep them, and the answer shows the kernel the new mode in time. The other source is chown(-1, -1), which on Linux's
+// own file systems clears them too.
 func change(in *fuse.SetAttrIn) (c actors.AttrChange) {
 	if v, ok := in.GetMode(); ok {
 		c.Mode = &v
@@ -73,8 +80,8 @@ func change(in *fuse.SetAttrIn) (c actors.AttrChange) {
 	if v, ok := in.GetSize(); ok {
 		size := int64(v)
 		c.Size = &size
-		c.DropSetID = in.Valid&fuse.FATTR_KILL_SUIDGID != 0
 	}
+	c.DropSetID = in.Valid&fuse.FATTR_KILL_SUIDGID != 0 || in.Valid&changes == 0
 	c.Atime = timeOf(in.Valid, fuse.FATTR_ATIME, fuse.FATTR_ATIME_NOW, in.Atime, in.Atimensec)
 	c.Mtime = timeOf(in.Valid, fuse.FATTR_MTIME, fuse.FATTR_MTIME_NOW, in.Mtime, in.Mtimensec)
 	return c

@@ -45,11 +45,15 @@ func TestChange(t *testing.T) {
 	in := &fuse.SetAttrIn{}
 	in.Mode, in.Size, in.Atime, in.Atimensec = 0o640, 7, 8, 9
 	in.Owner.Uid, in.Owner.Gid = 1, 2
-	if c := change(in); c.Mode != nil || c.UID != nil || c.GID != nil || c.Size != nil || c.Atime != nil || c.Mtime != nil || c.DropSetID {
+	if c := change(in); c.Mode != nil || c.UID != nil || c.GID != nil || c.Size != nil || c.Atime != nil || c.Mtime != nil || !c.DropSetID {
 		t.Errorf("nothing is valid, and it wants %+v", c)
 	}
 	in.Valid = fuse.FATTR_MODE | fuse.FATTR_UID | fuse.FATTR_GID | fuse.FATTR_SIZE | fuse.FATTR_ATIME | fuse.FATTR_MTIME | fuse.FATTR_MTIME_NOW | fuse.FATTR_KILL_SUIDGID
 	c := change(in)
+	in.Valid &^= fuse.FATTR_KILL_SUIDGID
+	if change(in).DropSetID {
+		t.Error("set-uid is dropped by who may keep it")
+	}
 	if c.Mode == nil || *c.Mode != 0o640 || *c.UID != 1 || *c.GID != 2 || *c.Size != 7 || !c.DropSetID {
 		t.Errorf("%+v", c)
 	}

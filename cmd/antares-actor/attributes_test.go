@@ -218,7 +218,7 @@ func TestUsersAreHeldToThePermissions(t *testing.T) {
 			deny cp own ../README.md; deny touch ../new; deny cat ../private/x; deny ls ../private; deny rm ../foo.txt
 			deny chmod 600 ../README.md; deny chown 1000 ../README.md; deny truncate -s 0 ../README.md; deny rm -r ../dir; deny mv suid ..
 			cat ../README.md; echo x > own; mkdir dir; stat -c '%u %g %a' own dir
-			echo more >> suid; for i in $(seq 2000); do test $(stat -c %a suid) != 777 || break; sleep 0.01; done; stat -c %a suid # the kernel is told at once, but in the background
+			echo more >> suid; stat -c %a suid
 			touch ../shared/f; mkdir ../shared/d; stat -c '%u %g %a' ../shared/f ../shared/d
 			echo more >> ../mine; chmod 600 ../mine; touch -d @5 ../mine; stat -c '%a %Y' ../mine
 			chmod 640 ../foo.txt; stat -c '%u %g %a' ../foo.txt`)

@@ -33,3 +33,21 @@ func (l *Lab) KernelOverlay(lower, upper string, look func(point string)) {
 	}()
 	look(point)
 }
+
+// Overlay mounts the kernel's own overlay file system over lower, with an upper of its own, until the end of the test, and
+// returns the mountpoint.
+func (l *Lab) Overlay(lower string) string {
+	l.t.Helper()
+	n := l.number()
+	point, upper, work := l.Mkdir(fmt.Sprintf("overlay%d", n)), l.Mkdir(fmt.Sprintf("overlay%d.upper", n)), l.Mkdir(fmt.Sprintf("overlay%d.work", n))
+	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
+	if err := unix.Mount("overlay", point, "overlay", 0, data); err != nil {
+		l.t.Fatalf("mount overlay: %v", err)
+	}
+	l.t.Cleanup(func() {
+		if err := unmount(point); err != nil {
+			l.t.Errorf("umount overlay: %v", err)
+		}
+	})
+	return point
+}

@@ -168,15 +168,16 @@ func (f *File) Statfs() (st unix.Statfs_t, err error) {
 	return st, wrap("statfs", unix.Fstatfs(f.fd, &st))
 }
 
-// DropPrivileges clears set-uid, and set-gid of group-executable files, as Linux does on a write by someone without
-// CAP_FSETID: the file system below does not, since the daemon has it.
-func (f *File) DropPrivileges() error {
+// DropPrivileges clears set-uid and set-gid of a file, as Linux does on a write by someone without CAP_FSETID: the file system
+// below does not, since the daemon has it. Set-gid without the group's right to execute stays if the caller is a member of
+// the file's group.
+func (f *File) DropPrivileges(member func(gid uint32) bool) error {
 	st, err := f.Stat()
-	if err != nil {
+	if err != nil || st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return err
 	}
 	mode := st.Mode &^ unix.S_ISUID
-	if mode&0o010 != 0 {
+	if mode&unix.S_ISGID != 0 && (mode&0o010 != 0 || !member(st.Gid)) {
 		mode &^= unix.S_ISGID
 	}
 	if mode == st.Mode {

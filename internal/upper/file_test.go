@@ -2,6 +2,7 @@ package upper_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -103,15 +104,34 @@ func TestSpecialFilesRefuseContent(t *testing.T) {
 
 func TestDropPrivileges(t *testing.T) {
 	f := newStore(t)
-	for mode, want := range map[uint32]uint32{
-		0o6755: 0o755, 0o4755: 0o755, 0o2755: 0o755, 0o2745: 0o2745, 0o6745: 0o2745, 0o1777: 0o1777, 0o644: 0o644,
+	for _, tt := range []struct {
+		typ, mode uint32
+		member    bool
+		want      uint32
+	}{
+		{unix.S_IFREG, 0o6755, true, 0o755},
+		{unix.S_IFREG, 0o4755, true, 0o755},
+		{unix.S_IFREG, 0o2755, true, 0o755},
+		{unix.S_IFREG, 0o2745, true, 0o2745},
+		{unix.S_IFREG, 0o6745, true, 0o2745},
+		{unix.S_IFREG, 0o2745, false, 0o745},
+		{unix.S_IFREG, 0o6745, false, 0o745},
+		{unix.S_IFREG, 0o1777, false, 0o1777},
+		{unix.S_IFREG, 0o644, false, 0o644},
+		{unix.S_IFIFO, 0o6755, true, 0o755},
+		{unix.S_IFDIR, 0o6755, false, 0o6755},
 	} {
-		file := f.create(strings.Repeat("x", int(mode%97)+1), upper.Birth{Mode: unix.S_IFREG | mode})
-		check(t, file.DropPrivileges())
+		file := f.create(fmt.Sprintf("%o %v", tt.typ|tt.mode, tt.member), upper.Birth{Mode: tt.typ | tt.mode, GID: 7})
+		check(t, file.DropPrivileges(func(gid uint32) bool {
+			if gid != 7 {
+				t.Errorf("asked for group %d", gid)
+			}
+			return tt.member
+		}))
 		st, err := file.Stat()
 		check(t, err)
-		if st.Mode&0o7777 != want {
-			t.Errorf("%o became %o, want %o", mode, st.Mode&0o7777, want)
+		if st.Mode&0o7777 != tt.want {
+			t.Errorf("%o became %o, want %o", tt.mode, st.Mode&0o7777, tt.want)
 		}
 	}
 }

@@ -26,12 +26,17 @@ func (s *Store) Xattr(f *File, name string, dst []byte) (n int, err error) {
 	if s.private(name) {
 		return 0, wrap("getxattr", unix.ENODATA)
 	}
+	n, err = f.xattr(name, dst)
+	return n, wrap("getxattr", err)
+}
+
+func (f *File) xattr(name string, dst []byte) (n int, err error) {
 	if f.opath {
 		n, err = unix.Getxattr(f.proc(), name, dst)
 	} else {
 		n, err = unix.Fgetxattr(f.fd, name, dst)
 	}
-	return max(n, 0), wrap("getxattr", err)
+	return max(n, 0), err
 }
 
 // Xattrs returns the names, each ended by a zero byte, without the overlay's own.
