@@ -12,7 +12,7 @@ type Notifier interface {
 // Bridge connects a mount's file system to the kernel. Package fusebridge has the one for FUSE.
 type Bridge interface {
 	// Check tells whether the mountpoint can be mounted on, before anything is fetched or made.
-	Check(mountpoint string) error
+	Check(mountpoint string, over bool) error
 
 	// Attach mounts fs and serves it until it is unmounted.
 	Attach(ctx context.Context, fs *FS, opts AttachOptions) (Conn, error)
@@ -22,6 +22,15 @@ type Bridge interface {
 type AttachOptions struct {
 	Mountpoint string
 	FsName     string // the source in the mount table
+	Kernel     KernelOptions
+}
+
+// KernelOptions are what mount(8) calls file-system-independent options. The zero value is nosuid,nodev.
+type KernelOptions struct {
+	ReadOnly bool
+	NoExec   bool
+	Suid     bool // set-uid programs act; root only
+	Dev      bool // device nodes act; root only
 }
 
 // Conn is a mount in the kernel.

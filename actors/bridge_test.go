@@ -17,7 +17,7 @@ type fakeBridge struct {
 var _ Bridge = (*fakeBridge)(nil)
 
 // Check implements Bridge.
-func (b *fakeBridge) Check(string) error { return b.check }
+func (b *fakeBridge) Check(string, bool) error { return b.check }
 
 // Attach implements Bridge.
 func (b *fakeBridge) Attach(ctx context.Context, fs *FS, _ AttachOptions) (Conn, error) {

@@ -1,9 +1,11 @@
 package actors
 
 import (
+	"bytes"
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/antares-actor/antares-actor/internal/tree"
 	"github.com/antares-actor/antares-actor/internal/upper"
@@ -43,6 +45,8 @@ func (c *copyUp) receive(msg any) {
 		c.detach(m)
 	case *reattach:
 		c.setOrphan(m.Node, false)
+	case *relink:
+		c.relink(m)
 	case *learnSizes:
 		for i, n := range m.Nodes {
 			if s := *n.State(); s.Where == tree.Lower && m.Sizes[i] >= 0 {
@@ -145,12 +149,33 @@ func chain(n *tree.Node) []*tree.Node {
 }
 
 // original describes the node as the lower layer has it, unmapped.
-func (c *copyUp) original(n *tree.Node, a tree.Attr, target string) upper.Original {
-	return upper.Original{
+func (c *copyUp) original(n *tree.Node, a tree.Attr, target string) (upper.Original, error) {
+	o := upper.Original{
 		Birth: upper.Birth{Mode: a.Mode, Rdev: a.Rdev, Target: target, UID: a.UID, GID: a.GID},
-		Mtime: a.Mtime, Mark: tree.EncodeIno(n.Ino),
+		Atime: a.Atime, Mtime: a.Mtime, Mark: tree.EncodeIno(n.Ino),
 	}
+	s := n.State()
+	lower := c.core.layerOf(s)
+	names, err := lower.Xattrs(n, s)
+	if err != nil {
+		return o, err
+	}
+	for _, name := range strings.Split(string(names), "\x00") {
+		if name == "" {
+			continue
+		}
+		value := make([]byte, xattrSizeMax)
+		size, err := lower.Xattr(n, s, name, value)
+		if err != nil {
+			return o, err
+		}
+		o.Xattrs = append(o.Xattrs, upper.Xattr{Name: name, Value: bytes.Clone(value[:size])})
+	}
+	return o, nil
 }
+
+// xattrSizeMax is Linux's limit on an extended attribute's value, in bytes (XATTR_SIZE_MAX).
+const xattrSizeMax = 64 << 10
 
 // commit puts the copy in place and publishes the node's new state. If it fails nothing has changed.
 func (c *copyUp) commit(n *tree.Node, st *upper.Staged) error {
@@ -158,9 +183,9 @@ func (c *copyUp) commit(n *tree.Node, st *upper.Staged) error {
 	if err := c.commitOnDisk(n, s.Orphan, st); err != nil {
 		return err
 	}
-	next := tree.State{Where: tree.Upper, Orphan: s.Orphan, UpperIno: st.File.Ino()}
+	next := tree.State{Where: tree.Upper, Orphan: s.Orphan, UpperIno: st.File.Ino(), Indexed: n.Links() > 0}
 	if n.IsDir() {
-		next.Object = s.Object
+		next.Object, next.Below = s.Object, s.Below
 	}
 	n.SetState(next)
 	c.core.upper.Cache(n, st.File)
@@ -178,7 +203,29 @@ func (c *copyUp) commitOnDisk(n *tree.Node, orphan bool, st *upper.Staged) error
 		return err
 	}
 	defer dir.Release()
-	return c.core.upper.Store.Commit(st, dir, at.Name)
+	if links := n.Links(); links > 0 {
+		if err := c.core.upper.Store.Index(st, n.Ino, links); err != nil {
+			return err
+		}
+	}
+	if err := c.core.upper.Store.Commit(st, dir, at.Name); err != nil {
+		if n.Links() > 0 {
+			c.core.upper.Store.Unindex(n.Ino)
+		}
+		return err
+	}
+	return nil
+}
+
+// relink has a node that is new to the kernel, one name of several that a file has in a local lower layer, show what the file
+// was copied up to by another name meanwhile.
+func (c *copyUp) relink(m *relink) {
+	n := m.Node
+	if at, links, ok := c.core.upper.Store.Indexed(n.Ino); ok && n.State().Where == tree.Lower && c.jobs[n] == nil {
+		n.SetLinks(links)
+		n.SetState(tree.State{Where: tree.Upper, UpperIno: at, Indexed: true})
+	}
+	m.finish(nil)
 }
 
 // end finishes a promotion: those who waited get their message back, or the error.

@@ -49,7 +49,8 @@ func (c *copyUp) plan(n *tree.Node) (p plan, err error) {
 	if j := c.jobs[n]; j != nil {
 		keep = j.keep
 	}
-	a, err := c.core.dicfuse.Attr(n, s)
+	lower := c.core.layerOf(s)
+	a, err := lower.Attr(n, s)
 	if unknown := errors.Is(err, layer.ErrNotLoaded); err != nil && (!unknown || keep > 0) {
 		return p, err
 	}
@@ -57,15 +58,17 @@ func (c *copyUp) plan(n *tree.Node) (p plan, err error) {
 	var target string
 	switch n.Type {
 	case unix.S_IFLNK:
-		target, err = c.core.dicfuse.Readlink(n, s)
+		target, err = lower.Readlink(n, s)
 	case unix.S_IFREG:
 		if keep > 0 && p.size > 0 {
-			p.src, err = c.core.dicfuse.Source(n, s)
+			p.src, err = lower.Source(n, s)
 		} else {
 			err = nil
 		}
 	}
-	p.orig = c.original(n, a, target)
+	if err == nil {
+		p.orig, err = c.original(n, a, target)
+	}
 	return p, err
 }
 

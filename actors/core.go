@@ -18,6 +18,7 @@ type core struct {
 	index   *tree.Index
 	root    *tree.Node
 	upper   *layer.Passthrough
+	local   *layer.Local
 	dicfuse *layer.Dicfuse
 	source  *source
 	conn    atomic.Pointer[Conn] // nil until attached
@@ -37,6 +38,9 @@ func (c *core) loader(id object.ID) *handle { return c.loaders[int(id[0])%len(c.
 func (c *core) layerOf(s *tree.State) layer.Layer {
 	if s.Where == tree.Upper {
 		return c.upper
+	}
+	if _, ok := s.Local(); ok {
+		return c.local
 	}
 	return c.dicfuse
 }

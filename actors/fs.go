@@ -89,6 +89,11 @@ func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
 	if !ok {
 		return tree.Attr{}, unix.ENOENT
 	}
+	if f.unlinked(e.Node) {
+		if err := f.ask(who, &f.core.copyUp.Owner, &relink{Node: e.Node}); err != nil {
+			return tree.Attr{}, err
+		}
+	}
 	if f.unseated(e.Node) {
 		if err := f.ask(who, dir.Owner, &reseat{Parent: dir, Name: strings.Clone(name)}); err != nil {
 			return tree.Attr{}, err
@@ -101,6 +106,12 @@ func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
 // go of the node: a file with several links lost the one that we opened it by.
 func (f *FS) unseated(n *tree.Node) bool {
 	return n.State().Orphan && f.core.index.Find(n.Ino) == nil
+}
+
+// unlinked tells whether a node is one name of several that a file has in a local lower layer, and is new to the kernel: the
+// file may have been copied up by another name.
+func (f *FS) unlinked(n *tree.Node) bool {
+	return n.Links() > 0 && n.State().Where == tree.Lower && f.core.index.Find(n.Ino) == nil
 }
 
 // remember counts a lookup of the node and returns its attributes; if they cannot be had, the count is taken back.
@@ -196,7 +207,7 @@ func (f *FS) LookupKnown(parent uint64, name string) (a tree.Attr, ok bool) {
 		return a, false
 	}
 	e, ok := t.Lookup(name)
-	if !ok || f.unseated(e.Node) {
+	if !ok || f.unseated(e.Node) || f.unlinked(e.Node) {
 		return a, false
 	}
 	n := f.core.index.Remember(e.Node)

@@ -169,6 +169,11 @@ type (
 	}
 	// reattach takes a detach back: the removal failed.
 	reattach struct{ Node *tree.Node }
+	// relink looks whether a file with several names in a local lower layer is in upper by now.
+	relink struct {
+		Call
+		Node *tree.Node
+	}
 	// learnSizes records lower files' sizes in their states.
 	learnSizes struct {
 		Nodes []*tree.Node

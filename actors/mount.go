@@ -61,7 +61,10 @@ func (m *Mount) Commit() object.ID {
 
 // Stats returns the mount's numbers.
 func (m *Mount) Stats() Stats {
-	s := Stats{State: m.State(), Origin: m.spec.Origin.Counts()}
+	s := Stats{State: m.State()}
+	if m.spec.Origin != nil {
+		s.Origin = m.spec.Origin.Counts()
+	}
 	l := m.live.Load()
 	if l == nil {
 		return s
@@ -114,7 +117,7 @@ func (u *unmount) unmounted() error {
 // provision makes what a mount needs, in the order in which less has to be undone; it undoes what it made if it fails.
 func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	spec, e := m.spec, m.engine
-	if err := e.cfg.Bridge.Check(spec.Mountpoint); err != nil {
+	if err := e.cfg.Bridge.Check(spec.Mountpoint, spec.Over); err != nil {
 		return nil, err
 	}
 	src := &source{origin: spec.Origin, content: e.cfg.Content, log: e.cfg.Log}
@@ -126,8 +129,15 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := e.newCore(store, src, at, spec)
-	conn, err := e.cfg.Bridge.Attach(ctx, &FS{core: c}, AttachOptions{Mountpoint: spec.Mountpoint, FsName: fsName(spec, at)})
+	local, err := openLowers(spec, store.Prefix())
+	if err != nil {
+		store.Discard(spec.Work)
+		return nil, err
+	}
+	c := e.newCore(store, local, src, at, spec)
+	conn, err := e.cfg.Bridge.Attach(ctx, &FS{core: c}, AttachOptions{
+		Mountpoint: spec.Mountpoint, FsName: fsName(spec, at), Kernel: spec.Kernel,
+	})
 	if err != nil {
 		c.stop()
 		store.Discard(spec.Work)
@@ -138,10 +148,11 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 }
 
 // newCore builds the mount's layers, its root, and its actors.
-func (e *Engine) newCore(store *upper.Store, src *source, at pinned, spec MountSpec) *core {
+func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at pinned, spec MountSpec) *core {
 	c := &core{
 		log: e.cfg.Log, stage: e.stage, workers: e.workers, index: tree.NewIndex(), source: src, loaders: e.loaders,
 		upper:   layer.NewPassthrough(store),
+		local:   local,
 		dicfuse: layer.NewDicfuse(e.cfg.Content, at.path, at.commit.Time, spec.UID, spec.GID),
 	}
 	c.dicfuseActor = e.stage.spawn("dicfuse", 0, func(*handle) behaviour { return &dicfuse{core: c, commit: at.commit.ID} })
@@ -149,7 +160,7 @@ func (e *Engine) newCore(store *upper.Store, src *source, at pinned, spec MountS
 	c.copyUp = e.stage.spawn("copy-up", 0, func(self *handle) behaviour { return newCopyUp(c, self) })
 	c.notifier = e.stage.spawn("notifier", 0, func(*handle) behaviour { return &notifier{core: c} })
 	c.root = tree.NewNode(tree.RootIno, c.spawnRegion(), typeDir, tree.Place{},
-		tree.State{Where: tree.Upper, Object: at.tree, UpperIno: store.Root().Ino()})
+		tree.State{Where: tree.Upper, Object: at.tree, UpperIno: store.Root().Ino(), Below: rootBelow(local)})
 	c.index.Remember(c.root) // the kernel knows it without asking
 	return c
 }
@@ -159,7 +170,11 @@ const typeDir = 0o040000
 // fsName is what the mount table shows as the source. Commas would end the option.
 func fsName(spec MountSpec, at pinned) string {
 	name := spec.FsName
-	if name == "" {
+	switch {
+	case name != "":
+	case spec.Origin == nil:
+		name = spec.origin()
+	default:
 		name = spec.Origin.String() + "@" + at.commit.ID.String()[:12]
 		if at.path != "" {
 			name += ":" + at.path
@@ -173,6 +188,7 @@ func (c *core) stop() {
 	c.stage.stop(c.regions.all()...)
 	c.stage.stop(c.copyUp, c.dicfuseActor, c.notifier, c.upperActor)
 	c.upper.Close()
+	c.local.Close()
 }
 
 // Commands and facts to a mount actor.
@@ -353,5 +369,5 @@ func (a *mountActor) answer(err error) {
 
 // String names the mount in logs.
 func (m *Mount) String() string {
-	return fmt.Sprintf("%s on %s", m.spec.Origin, m.spec.Mountpoint)
+	return fmt.Sprintf("%s on %s", m.spec.origin(), m.spec.Mountpoint)
 }

@@ -154,6 +154,7 @@ func (r *region) linkNow(m *link) error {
 			return err
 		}
 	}
+	r.gainName(m.Node)
 	m.node = m.Node
 	m.attr, err = r.core.upper.Attr(m.Node, m.Node.State())
 	return err

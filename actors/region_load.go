@@ -2,7 +2,6 @@ package actors
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/antares-actor/antares-actor/internal/layer"
 	"github.com/antares-actor/antares-actor/internal/object"
@@ -18,7 +17,7 @@ func (r *region) await(dir *tree.Node, msg any) {
 		return
 	}
 	s := dir.State()
-	if s.Object == object.EmptyTree || s.Object.IsZero() && s.Redirect == "" {
+	if s.Object == object.EmptyTree || s.Object.IsZero() && (s.Below == nil || s.Below.Origin == "") {
 		r.list(dir, nil)
 		return
 	}
@@ -26,7 +25,7 @@ func (r *region) await(dir *tree.Node, msg any) {
 		r.list(dir, payload)
 		return
 	}
-	r.core.dicfuseActor.Tell(&readTree{Dir: dir, ID: s.Object, Path: dir.LowerPath(), To: &r.self.Owner})
+	r.core.dicfuseActor.Tell(&readTree{Dir: dir, ID: s.Object, Path: dir.OriginPath(), To: &r.self.Owner})
 }
 
 func (r *region) treeFetched(m *treeFetched) {
@@ -37,7 +36,7 @@ func (r *region) treeFetched(m *treeFetched) {
 	r.list(m.Dir, m.Payload)
 }
 
-// list reads what upper has of the directory and merges it, in a worker: both may be large.
+// list reads what upper and the local lower layers have of the directory and merges it, in a worker: all may be large.
 func (r *region) list(dir *tree.Node, payload []byte) {
 	fact := &listed{Dir: dir, Err: ErrPanic}
 	tell := func() { r.self.Tell(fact) }
@@ -48,12 +47,21 @@ func (r *region) list(dir *tree.Node, payload []byte) {
 }
 
 func (c *core) list(dir *tree.Node, payload []byte) ([]layer.Item, error) {
-	lower, err := object.ParseTree(payload)
+	origin, err := object.ParseTree(payload)
 	if err != nil {
 		return nil, fmt.Errorf("%w: list %s: %w", ErrOrigin, dir.Path(), err)
 	}
+	s := dir.State()
+	p := layer.Parent{Path: dir.LowerPath(), Origin: dir.OriginPath(), HasOrigin: !s.Object.IsZero()}
+	if s.Below != nil {
+		p.Halves, p.HasOrigin = s.Below.Halves, p.HasOrigin || s.Below.Origin != ""
+	}
+	lower, err := c.local.List(p, layer.FromOrigin(origin))
+	if err != nil {
+		return nil, err
+	}
 	var found []upper.Found
-	if dir.State().Where == tree.Upper {
+	if s.Where == tree.Upper {
 		f, err := c.upper.Open(dir)
 		if err != nil {
 			return nil, err
@@ -63,7 +71,15 @@ func (c *core) list(dir *tree.Node, payload []byte) ([]layer.Item, error) {
 			return nil, err
 		}
 	}
-	return layer.Merge(lower, found), nil
+	items := layer.Merge(lower, found)
+	for i := range items {
+		if u := items[i].Upper; u != nil && u.Redirect != "" {
+			if items[i].Below, err = c.local.Redirect(p, u.Redirect); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return items, nil
 }
 
 // listed publishes a directory's table. A fact of a reading that an earlier incarnation started may come when the table is
@@ -102,7 +118,7 @@ func (r *region) publish(dir *tree.Node, items []layer.Item) error {
 
 // nodeFor returns the node that an item shows: the one that the kernel knows, or a new one.
 func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins map[uint64]*tree.Node, depth int) *tree.Node {
-	ino, typ, state := r.core.itemState(lower, item)
+	ino, typ, state, links := r.core.itemState(lower, item)
 	for _, known := range []*tree.Node{r.core.index.Find(ino), twins[ino]} {
 		if known == nil {
 			continue
@@ -120,7 +136,8 @@ func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins m
 		owner = r.ownerFor(depth)
 	}
 	n := tree.NewNode(ino, owner, typ, tree.Place{Parent: dir, Name: item.Name}, state)
-	if state.Where == tree.Upper && !n.IsDir() {
+	n.SetLinks(links)
+	if !n.IsDir() && (state.Where == tree.Upper || links > 0) {
 		twins[ino] = n
 	}
 	return n
@@ -132,29 +149,44 @@ func sameFile(known, found *tree.State) bool {
 	return known.Where == tree.Lower || found.Where == tree.Lower || known.UpperIno == found.UpperIno
 }
 
-// itemState returns the number, type and state of the inode of an item in the directory whose lower half is at lower.
-func (c *core) itemState(lower string, item *layer.Item) (ino uint64, typ uint32, s tree.State) {
+// itemState returns the number, type and state of the inode of an item in the directory whose lower half is at lower, and
+// for a file with several names in a local lower layer how many it has.
+func (c *core) itemState(lower string, item *layer.Item) (ino uint64, typ uint32, s tree.State, links uint32) {
 	path := c.dicfuse.Path(lower)
 	if item.IsLower {
-		s = layer.LowerState(*item.Lower)
-		return tree.LowerChildIno(path, item.Name), s.Mode & typeMask, s
+		if item.Lower.Links > 0 {
+			return c.linkedState(item.Lower)
+		}
+		return tree.LowerChildIno(path, item.Name), item.Lower.Type, item.Lower.State, 0
 	}
 	s = tree.State{Where: tree.Upper, UpperIno: item.Upper.Ino}
 	ino = tree.UpperIno(item.Upper.Ino)
 	if item.Merged() {
-		s.Object = layer.LowerState(*item.Lower).Object
+		s.Object, s.Below = item.Lower.State.Object, item.Lower.State.Below
 		ino = tree.LowerChildIno(path, item.Name) // also where another overlay made the directory, without our mark
 	}
-	if to := item.Upper.Redirect; to != "" {
-		if s.Redirect = strings.TrimPrefix(to, "/"); s.Redirect == to { // a name in the same parent
-			s.Redirect = strings.TrimPrefix(lower+"/"+to, "/")
-		}
-		ino = tree.LowerIno(c.dicfuse.Path(s.Redirect))
+	if item.Below != nil {
+		s.Below = item.Below
+		ino = tree.LowerIno(c.dicfuse.Path(s.Below.Redirect))
 	}
 	if marked, ok := tree.DecodeIno(item.Upper.Mark); ok {
 		ino = marked
+		if item.Upper.Links > 0 {
+			if at, count, ok := c.upper.Store.Indexed(ino); ok && at == s.UpperIno {
+				s.Indexed, links = true, count
+			}
+		}
 	}
-	return ino, item.Upper.Type, s
+	return ino, item.Upper.Type, s, links
+}
+
+// linkedState is itemState of a name that a file with several names has in a local lower layer. It may have been copied up by
+// another name.
+func (c *core) linkedState(e *layer.Entry) (ino uint64, typ uint32, s tree.State, links uint32) {
+	if at, count, ok := c.upper.Store.Indexed(e.LinkIno); ok {
+		return e.LinkIno, e.Type, tree.State{Where: tree.Upper, UpperIno: at, Indexed: true}, count
+	}
+	return e.LinkIno, e.Type, e.State, e.Links
 }
 
 const typeMask = 0o170000

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"log/slog"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/tree"
@@ -30,7 +32,7 @@ func (r *region) remove(m *remove) {
 			return
 		}
 	}
-	if e.Covers && !r.promoted(m, m.Parent) || !m.begin() || !r.detached(m, n) {
+	if e.Covers && !r.promoted(m, m.Parent) || several(n) && !r.promoted(m, n) || !m.begin() || !r.detached(m, n) {
 		return
 	}
 	if err := r.removeNow(m, e, n); err != nil {
@@ -61,17 +63,25 @@ func (r *region) removeNow(m *remove, e tree.Entry, n *tree.Node) error {
 		return err
 	}
 	defer dir.Release()
-	if r.below(n, dir, m.Name) {
-		return r.core.upper.Store.Whiteout(dir, m.Name)
-	}
 	end := r.core.upper.Moves.Begin()
 	defer end()
+	if r.below(n, dir, m.Name) {
+		if err := r.core.upper.Store.Whiteout(dir, m.Name); err != nil {
+			return err
+		}
+		r.loseName(n)
+		return nil
+	}
 	keep, err := r.mustKeep(n, m.Parent, m.Name)
 	if err != nil {
 		return err
 	}
 	if !keep {
-		return r.core.upper.Store.Unlink(dir, m.Name, e.Covers)
+		if err := r.core.upper.Store.Unlink(dir, m.Name, e.Covers); err != nil {
+			return err
+		}
+		r.loseName(n)
+		return nil
 	}
 	if err := r.core.upper.Store.Orphan(dir, m.Name, n.Ino, e.Covers); err != nil {
 		return err
@@ -84,13 +94,64 @@ func (r *region) removeNow(m *remove, e tree.Entry, n *tree.Node) error {
 // off from the name there (detached) and promoted since, which put it into the work directory.
 func (r *region) below(n *tree.Node, dir *upper.File, name string) bool {
 	s := n.State()
-	return s.Where == tree.Lower || s.Orphan && !r.core.upper.Store.Has(dir, name)
+	return s.Where == tree.Lower || (s.Orphan || s.Indexed) && !r.core.upper.Store.Has(dir, name)
+}
+
+// several tells whether a file of a local lower layer has several names there. Before it loses one it is copied up, so that
+// its number of names has a place to be counted.
+func several(n *tree.Node) bool { return n.Links() > 0 && n.State().Where == tree.Lower }
+
+// gainName and loseName count the names of a file that is in the index; with its last name it becomes an orphan. The name has
+// come or gone already: what fails here only leaves a wrong count behind.
+func (r *region) gainName(n *tree.Node) {
+	if n.State().Indexed {
+		r.complain(n, r.countNames(n, 1))
+	}
+}
+
+func (r *region) loseName(n *tree.Node) {
+	if !n.State().Indexed {
+		return
+	}
+	r.complain(n, r.countNames(n, -1))
+	if n.Links() > 0 {
+		return
+	}
+	r.complain(n, r.core.upper.Store.OrphanIndexed(n.Ino))
+	s := *n.State()
+	s.Indexed = false
+	n.SetState(s)
+	r.orphaned(n)
+}
+
+func (r *region) countNames(n *tree.Node, delta int32) error {
+	n.AddLinks(delta)
+	f, err := r.core.upper.Open(n)
+	if err != nil {
+		return err
+	}
+	defer f.Release()
+	return r.core.upper.Store.SetLinks(f, n.Links)
+}
+
+func (r *region) complain(n *tree.Node, err error) {
+	if err != nil {
+		r.core.log.Warn("names of a file miscounted", slog.String("path", n.Path()), slog.Any("error", err))
+	}
+}
+
+// inUpper sees to it that upper has the name of an indexed file that is about to be moved.
+func (r *region) inUpper(n *tree.Node, dir *upper.File, name string) error {
+	if !n.State().Indexed || r.core.upper.Store.Has(dir, name) {
+		return nil
+	}
+	return r.core.upper.Store.LinkIndexed(n.Ino, dir, name)
 }
 
 // mustKeep tells whether the upper file must be kept in the work directory when it loses the name dir/name: because it has
 // no other, or because this is the one by which we open it.
 func (r *region) mustKeep(n, dir *tree.Node, name string) (bool, error) {
-	if n.State().Orphan {
+	if s := n.State(); s.Orphan || s.Indexed {
 		return false, nil // kept already
 	}
 	if at := n.Place(); n.IsDir() || at.Parent == dir && at.Name == name {

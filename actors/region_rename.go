@@ -48,7 +48,7 @@ func (r *region) rename(m *rename) {
 			return
 		}
 	}
-	if !r.promoted(m, n) || !r.promoted(m, m.NewParent) || !m.begin() {
+	if !r.promoted(m, n) || !r.promoted(m, m.NewParent) || target != nil && several(target) && !r.promoted(m, target) || !m.begin() {
 		return
 	}
 	if target != nil && !r.detached(m, target) {
@@ -87,20 +87,27 @@ func (r *region) free(n *tree.Node, covered bool) error {
 	}
 	defer f.Release()
 	s := *n.State()
-	if s.Redirect == "" && (s.Object.IsZero() || s.Object == object.EmptyTree) {
+	if !s.HasLower() || s.Object == object.EmptyTree && s.Below == nil {
 		if covered {
 			return r.core.upper.Store.MarkOpaque(f)
 		}
 		return nil
 	}
-	if s.Redirect != "" {
+	below := tree.Below{}
+	if s.Below != nil {
+		below = *s.Below
+	}
+	if below.Redirect != "" {
 		return nil // it leads to the same place from anywhere
 	}
-	path := n.LowerPath()
-	if err := r.core.upper.Store.Redirect(f, path); err != nil {
+	below.Redirect = n.LowerPath()
+	if !s.Object.IsZero() || below.Origin != "" {
+		below.Origin = n.OriginPath()
+	}
+	if err := r.core.upper.Store.Redirect(f, below.Redirect); err != nil {
 		return err
 	}
-	s.Redirect = path
+	s.Below = &below
 	n.SetState(s)
 	return nil
 }
@@ -131,6 +138,8 @@ func (r *region) move(m *rename, from, to tree.Entry, n, target *tree.Node) (cov
 	}
 	if kept {
 		r.orphaned(target)
+	} else if target != nil {
+		r.loseName(target)
 	}
 	return covered, nil
 }
@@ -161,7 +170,7 @@ func (r *region) moveOnDisk(m *rename, from, to tree.Entry, n, target *tree.Node
 	} else if kept, err = r.displace(target, m.NewParent, newDir, m.NewName); err != nil {
 		return false, false, err
 	}
-	if err := r.free(n, covered); err != nil {
+	if err := errors.Join(r.inUpper(n, oldDir, m.OldName), r.free(n, covered)); err != nil {
 		return false, false, err
 	}
 	if err := store.Rename(move); err != nil {
@@ -213,7 +222,9 @@ func (r *region) exchangeNow(m *rename, from, to tree.Entry, n, target *tree.Nod
 		return err
 	}
 	defer newDir.Release()
-	if err := errors.Join(r.free(n, to.Covers), r.free(target, from.Covers)); err != nil {
+	if err := errors.Join(
+		r.inUpper(n, oldDir, m.OldName), r.inUpper(target, newDir, m.NewName), r.free(n, to.Covers), r.free(target, from.Covers),
+	); err != nil {
 		return err
 	}
 	end := r.core.upper.Moves.Begin()

@@ -22,7 +22,8 @@ var (
 
 // MountSpec says what to mount where.
 type MountSpec struct {
-	Origin     remote.Origin // the caller closes it, after the unmount
+	Origin     remote.Origin // the caller closes it, after the unmount; nil for none
+	Lowers     []string      // local directories above the origin, topmost first
 	Rev        string        // commit, tag or branch; "" is the origin's head
 	Path       string        // the directory of the repository to mount, "" for all of it
 	Mountpoint string        // an empty directory
@@ -30,13 +31,17 @@ type MountSpec struct {
 	Work       string        // work directory; "" is Upper + ".work"
 	Volatile   bool          // promotions do not wait for the disk; an upper that was not unmounted cleanly is refused then
 	UID, GID   uint32        // whom the repository's files belong to
-	FsName     string        // the source shown in the mount table; "" is the origin and commit
+	Over       bool          // the mountpoint may hold files, or another mount, which the mount hides
+	Kernel     KernelOptions
+	FsName     string // the source shown in the mount table; "" is the origin and commit
 }
 
 func (s *MountSpec) check() error {
 	switch {
-	case s.Origin == nil:
-		return fmt.Errorf("%w: no origin", ErrBadSpec)
+	case s.Origin == nil && len(s.Lowers) == 0:
+		return fmt.Errorf("%w: no origin and no lower directory", ErrBadSpec)
+	case s.Origin == nil && (s.Rev != "" || s.Path != ""):
+		return fmt.Errorf("%w: a revision or path without an origin", ErrBadSpec)
 	case s.Mountpoint == "":
 		return fmt.Errorf("%w: no mountpoint", ErrBadSpec)
 	case s.Upper == "":
@@ -53,6 +58,14 @@ func (s *MountSpec) check() error {
 	return nil
 }
 
+// origin names what the mount shows first of all, for people.
+func (s *MountSpec) origin() string {
+	if s.Origin != nil {
+		return s.Origin.String()
+	}
+	return "dir:" + strings.Join(s.Lowers, ":")
+}
+
 // pinned is what a mount shows: a commit and a directory in it.
 type pinned struct {
 	commit remote.Commit
@@ -63,6 +76,9 @@ type pinned struct {
 // pin resolves the revision and the path. It fetches the commit and the trees on the way to the path, the last one
 // included, so that a mount that succeeds can be listed.
 func (s *source) pin(ctx context.Context, rev, path string) (pinned, error) {
+	if s.origin == nil {
+		return pinned{tree: object.EmptyTree}, nil
+	}
 	c, err := s.origin.Pin(ctx, rev)
 	if err != nil {
 		return pinned{}, err

@@ -8,8 +8,11 @@ import (
 	"github.com/antares-actor/antares-actor/actors"
 )
 
-// fsType is the mounts' type as /proc/self/mountinfo shows it, behind "fuse.".
+// fsType is our FUSE subtype.
 const fsType = "antares-actor"
+
+// MountType is the mounts' type as /proc/self/mountinfo shows it.
+const MountType = "fuse." + fsType
 
 // Bridge mounts by FUSE: by mount(2) as root, by fusermount3 otherwise.
 type Bridge struct{ log *slog.Logger }

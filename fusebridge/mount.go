@@ -15,10 +15,11 @@ import (
 	"github.com/antares-actor/antares-actor/actors"
 )
 
-// Check implements actors.Bridge: the mountpoint must be an empty directory that nothing is mounted on.
-func (b *Bridge) Check(mountpoint string) error {
+// Check implements actors.Bridge: the mountpoint must be a directory, and unless the mount may hide something, an empty one
+// that nothing is mounted on.
+func (b *Bridge) Check(mountpoint string, over bool) error {
 	mounted, err := Find(mountpoint)
-	if err == nil {
+	if err == nil && (!over || dead(mountpoint)) {
 		remedy := "choose another mountpoint, or unmount it"
 		if dead(mountpoint) {
 			remedy = "its file system is dead: run umount " + mountpoint
@@ -33,6 +34,8 @@ func (b *Bridge) Check(mountpoint string) error {
 		return fmt.Errorf("%w: mountpoint: %w", actors.ErrMount, err)
 	case !info.IsDir():
 		return fmt.Errorf("%w: mountpoint %s is not a directory: choose an empty directory", actors.ErrMount, mountpoint)
+	case over:
+		return nil
 	}
 	entries, err := os.ReadDir(mountpoint)
 	if err != nil {
@@ -63,11 +66,43 @@ func mountDirect(opts actors.AttachOptions) (int, error) {
 		return -1, fmt.Errorf("%w: open /dev/fuse: %w: load the fuse module, or give the container the device", actors.ErrMount, err)
 	}
 	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=%d", fd, maxWrite)
-	if err := unix.Mount(opts.FsName, opts.Mountpoint, "fuse."+fsType, unix.MS_NOSUID|unix.MS_NODEV, data); err != nil {
+	if err := unix.Mount(opts.FsName, opts.Mountpoint, MountType, mountFlags(opts.Kernel), data); err != nil {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("%w: mount %s: %w", actors.ErrMount, opts.Mountpoint, err)
 	}
 	return fd, nil
+}
+
+// mountFlags gives the options as mount(2) takes them.
+func mountFlags(o actors.KernelOptions) (flags uintptr) {
+	for _, row := range kernelOptions(o) {
+		if row.on {
+			flags |= row.flag
+		}
+	}
+	return flags
+}
+
+type kernelOption struct {
+	on   bool
+	flag uintptr
+	name string // as fusermount3 takes it
+}
+
+func kernelOptions(o actors.KernelOptions) []kernelOption {
+	return []kernelOption{
+		{o.ReadOnly, unix.MS_RDONLY, "ro"}, {o.NoExec, unix.MS_NOEXEC, "noexec"},
+		{!o.Suid, unix.MS_NOSUID, "nosuid"}, {!o.Dev, unix.MS_NODEV, "nodev"},
+		{o.Suid, 0, "suid"}, {o.Dev, 0, "dev"},
+	}
+}
+
+// Remount changes the options of a mount of ours.
+func Remount(mountpoint string, o actors.KernelOptions) error {
+	if err := unix.Mount("", mountpoint, "", unix.MS_REMOUNT|mountFlags(o), ""); err != nil {
+		return fmt.Errorf("%w: remount %s: %w", actors.ErrMount, mountpoint, err)
+	}
+	return nil
 }
 
 // mountByHelper has fusermount3 mount, and receives the descriptor over a socket (its protocol: _FUSE_COMMFD).
@@ -79,6 +114,11 @@ func mountByHelper(ctx context.Context, opts actors.AttachOptions) (int, error) 
 	ours, theirs := os.NewFile(uintptr(pair[0]), "fusermount"), os.NewFile(uintptr(pair[1]), "fusermount")
 	defer func() { _ = ours.Close() }()
 	options := fmt.Sprintf("fsname=%s,subtype=%s,default_permissions,max_read=%d", opts.FsName, fsType, maxWrite)
+	for _, row := range kernelOptions(opts.Kernel) {
+		if row.on {
+			options += "," + row.name
+		}
+	}
 	cmd := exec.CommandContext(ctx, "fusermount3", "-o", options, "--", opts.Mountpoint)
 	cmd.Env = append(os.Environ(), "_FUSE_COMMFD=3")
 	cmd.ExtraFiles = []*os.File{theirs}

@@ -41,7 +41,7 @@ func Ours() ([]MountInfo, error) {
 	all, err := mountTable()
 	var ours []MountInfo
 	for _, m := range all {
-		if m.Type == "fuse."+fsType {
+		if m.Type == MountType {
 			ours = append(ours, m)
 		}
 	}

@@ -140,12 +140,12 @@ func TestCheck(t *testing.T) {
 		"none": "does not exist: make the directory first", "full": "is not empty: choose an empty directory",
 		"full/x": "is not a directory", "taken": "already mounted (somebody)", "full/x/y": "not a directory",
 	} {
-		err := b.Check(filepath.Join(dir, name))
+		err := b.Check(filepath.Join(dir, name), false)
 		if !errors.Is(err, actors.ErrMount) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v, want %q", name, err, says)
 		}
 	}
-	check(t, b.Check(dir+"/empty"))
+	check(t, b.Check(dir+"/empty", false))
 	if err := Unmount(dir + "/empty"); !errors.Is(err, actors.ErrUnmounted) {
 		t.Errorf("%v", err)
 	}

@@ -57,7 +57,7 @@ func (c *mountCommand) run(ctx context.Context, mountpoint string) error {
 		if _, err := startDetached(ctx, &c.mountOptions, mountpoint); err != nil {
 			return err
 		}
-		fmt.Printf("mounted %s on %s\nchanges go to %s\n", c.origin, mountpoint, c.upper)
+		fmt.Printf("mounted %s on %s\nchanges go to %s\n", c.shows(), mountpoint, c.upper)
 		return nil
 	}
 	return c.serve(ctx, mountpoint)
@@ -87,6 +87,7 @@ func (c *mountCommand) serve(ctx context.Context, mountpoint string) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(minProcs, runtime.NumCPU()))
 	}
+	waitForEnding(ctx, c.upper)
 	p, err := assemble(ctx, c.origin, c.cache, log)
 	if err != nil {
 		return err
@@ -102,6 +103,11 @@ func (c *mountCommand) serve(ctx context.Context, mountpoint string) error {
 	c.announce(log, m)
 	serveUntilDone(ctx, m, log)
 	r.remove()
+	if c.ephemeral {
+		if err := os.RemoveAll(filepath.Dir(c.upper)); err != nil {
+			log.Warn("changes stay", slog.Any("error", err))
+		}
+	}
 	if c.stats != "" {
 		if err := writeStats(c.stats, m, p.store); err != nil {
 			log.Warn("no statistics", slog.Any("error", err))
@@ -113,11 +119,11 @@ func (c *mountCommand) serve(ctx context.Context, mountpoint string) error {
 // announce tells whoever waits that the mount can be used.
 func (c *mountCommand) announce(log *slog.Logger, m *actors.Mount) {
 	if c.readyFd < 0 || c.logFile != "" { // else our parent says it
-		log.Info("mounted", slog.String("on", m.Mountpoint()), slog.String("origin", c.origin),
+		log.Info("mounted", slog.String("on", m.Mountpoint()), slog.String("origin", c.shows()),
 			slog.String("commit", m.Commit().String()), slog.String("upper", c.upper))
 	}
 	if c.readyFd < 0 {
-		fmt.Printf("mounted %s on %s\nchanges go to %s\n", c.origin, m.Mountpoint(), c.upper)
+		fmt.Printf("mounted %s on %s\nchanges go to %s\n", c.shows(), m.Mountpoint(), c.upper)
 		return
 	}
 	c.terminal.leave()

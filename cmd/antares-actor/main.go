@@ -13,7 +13,12 @@ import (
 func main() {
 	// A second signal is for whoever waits the first one out: see serveUntilDone.
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	err := newRootCommand().ExecuteContext(ctx)
+	var err error
+	if args, ok := helperArgs(os.Args); ok {
+		err = mountAsHelper(ctx, args)
+	} else {
+		err = newRootCommand().ExecuteContext(ctx)
+	}
 	stop()
 	if err != nil {
 		if text := err.Error(); text != "" {

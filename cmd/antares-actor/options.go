@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -26,10 +27,17 @@ type mountOptions struct {
 	logLevel string
 	logFile  string
 	stats    string
+	lowers   []string // dir:PATH, topmost first
+	fsname   string
+
+	ephemeral bool // upper is removed at the end
+	over      bool
+	kernel    actors.KernelOptions
 }
 
 func (o *mountOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.origin, "origin", "git:.", "where the repository is: git:PATH[@REV] or http://HOST:PORT")
+	f.StringVar(&o.origin, "origin", "", "where the repository is: git:PATH[@REV] or http://HOST:PORT (default git:. without --lower)")
+	f.StringArrayVar(&o.lowers, "lower", nil, "dir:PATH, a local directory above the origin, or alone; repeat it, topmost first")
 	f.StringVar(&o.rev, "rev", "", "commit, tag or branch to mount (default the origin's head)")
 	f.StringVar(&o.path, "path", "", "directory of the repository to mount (default all of it)")
 	f.StringVar(&o.upper, "upper", "", "directory that receives the changes (default a new one in the state directory)")
@@ -38,11 +46,21 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug (each request), info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "append the log to this file (default standard error; with --detach, nowhere)")
+	f.BoolVar(&o.ephemeral, "ephemeral", false, "remove the changes when the mount ends; not with --upper")
+	f.BoolVar(&o.kernel.ReadOnly, "read-only", false, "refuse all changes")
+	f.BoolVar(&o.kernel.NoExec, "noexec", false, "refuse to run programs")
+	f.BoolVar(&o.kernel.Dev, "dev", false, "device nodes act (root only)")
+	f.BoolVar(&o.kernel.Suid, "suid", false, "set-uid programs act (root only)")
+	f.BoolVar(&o.over, "over", false, "the mountpoint may hold files, or another mount, which the mount hides")
+	f.StringVar(&o.fsname, "fsname", "", "source shown in the mount table (default the origin and commit)")
 	f.StringVar(&o.stats, "stats", "", "write the mount's numbers to this file when it ends (JSON)")
 }
 
 // complete makes paths absolute, since a detached process has another working directory, and fills in defaults.
 func (o *mountOptions) complete() error {
+	if o.origin == "" && len(o.lowers) == 0 {
+		o.origin = "git:."
+	}
 	origin, rev := splitRev(o.origin)
 	if rev != "" && o.rev != "" && rev != o.rev {
 		return fmt.Errorf("%w: --origin names revision %s and --rev %s: give one", errUsage, rev, o.rev)
@@ -58,9 +76,21 @@ func (o *mountOptions) complete() error {
 		}
 		o.origin = "git:" + abs
 	}
+	for i, lower := range o.lowers {
+		path, ok := strings.CutPrefix(lower, "dir:")
+		abs, err := filepath.Abs(path)
+		if !ok || path == "" || err != nil {
+			return fmt.Errorf("%w: --lower %q: give dir:PATH", errUsage, lower)
+		}
+		o.lowers[i] = "dir:" + abs
+	}
 	o.path = strings.Trim(o.path, "/")
 	if o.upper == "" {
 		o.upper = filepath.Join(stateDir(), "uppers", randomName(), "upper")
+		o.ephemeral = o.ephemeral || o.kernel.ReadOnly
+	}
+	if o.ephemeral && filepath.Dir(filepath.Dir(o.upper)) != filepath.Join(stateDir(), "uppers") {
+		return fmt.Errorf("%w: --ephemeral would remove --upper %s: give one of them", errUsage, o.upper)
 	}
 	for _, p := range []*string{&o.upper, &o.work, &o.cache, &o.logFile, &o.stats} {
 		if *p == "" {
@@ -75,26 +105,51 @@ func (o *mountOptions) complete() error {
 	return nil
 }
 
+// shows names the lower layers, for people.
+func (o *mountOptions) shows() string {
+	names := o.lowers
+	if o.origin != "" {
+		names = append(slices.Clone(names), o.origin)
+	}
+	return strings.Join(names, " over ")
+}
+
 // args are the flags that give a child the same options.
 func (o *mountOptions) args() []string {
-	args := []string{"--origin", o.origin, "--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel}
+	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel}
 	for _, opt := range []struct{ flag, value string }{
-		{"--rev", o.rev}, {"--path", o.path}, {"--work", o.work}, {"--log-file", o.logFile}, {"--stats", o.stats},
+		{"--origin", o.origin}, {"--rev", o.rev}, {"--path", o.path}, {"--work", o.work}, {"--log-file", o.logFile},
+		{"--stats", o.stats}, {"--fsname", o.fsname},
 	} {
 		if opt.value != "" {
 			args = append(args, opt.flag, opt.value)
 		}
 	}
-	if o.volatile {
-		args = append(args, "--volatile")
+	for _, opt := range []struct {
+		flag string
+		on   bool
+	}{
+		{"--read-only", o.kernel.ReadOnly}, {"--noexec", o.kernel.NoExec}, {"--dev", o.kernel.Dev}, {"--suid", o.kernel.Suid},
+		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--volatile", o.volatile},
+	} {
+		if opt.on {
+			args = append(args, opt.flag)
+		}
+	}
+	for _, lower := range o.lowers {
+		args = append(args, "--lower", lower)
 	}
 	return args
 }
 
 func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.MountSpec {
+	lowers := make([]string, len(o.lowers))
+	for i := range lowers {
+		lowers[i] = strings.TrimPrefix(o.lowers[i], "dir:")
+	}
 	return actors.MountSpec{
-		Origin: origin, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
+		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
 	}
 }
 

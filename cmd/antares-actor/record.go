@@ -1,16 +1,19 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/cache"
+	"github.com/antares-actor/antares-actor/fusebridge"
 )
 
 // record is what "list" knows of a mount beside the kernel's mount table. It is a file for as long as the mount is served;
@@ -27,8 +30,12 @@ type record struct {
 }
 
 func newRecord(m *actors.Mount, o *mountOptions) record {
+	commit := ""
+	if o.origin != "" {
+		commit = m.Commit().String()
+	}
 	return record{
-		Mountpoint: m.Mountpoint(), Origin: o.origin, Commit: m.Commit().String(), Path: o.path,
+		Mountpoint: m.Mountpoint(), Origin: o.shows(), Commit: commit, Path: o.path,
 		Upper: o.upper, Work: m.Spec().Work, Cache: o.cache, PID: os.Getpid(),
 	}
 }
@@ -80,6 +87,25 @@ func records() map[string]record {
 		}
 	}
 	return all
+}
+
+// endingTime is how long a server may take to end after its unmount. One that was detached while in use takes longer.
+const endingTime = 10 * time.Second
+
+// waitForEnding returns when no server that is no longer mounted holds this upper: whoever unmounts by umount(8) and mounts
+// again does not know that it has not ended yet.
+func waitForEnding(ctx context.Context, upper string) {
+	ctx, cancel := context.WithTimeout(ctx, endingTime)
+	defer cancel()
+	for _, r := range records() {
+		if r.Upper != upper {
+			continue
+		}
+		if m, err := fusebridge.Find(r.Mountpoint); err == nil && m.Type == fusebridge.MountType {
+			continue // in use
+		}
+		waitForExit(ctx, r.PID)
+	}
 }
 
 // alive tells whether a process runs. One that has ended and is not reaped yet does not, though /proc shows it.

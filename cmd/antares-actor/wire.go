@@ -34,8 +34,10 @@ func assemble(ctx context.Context, origin, cacheDir string, log *slog.Logger) (_
 			err = errors.Join(err, p.close())
 		}
 	}()
-	if p.origin, err = openOrigin(ctx, origin, log); err != nil {
-		return nil, err
+	if origin != "" {
+		if p.origin, err = openOrigin(ctx, origin, log); err != nil {
+			return nil, err
+		}
 	}
 	if p.store, err = cache.Open(cache.Config{Dir: cacheDir, Log: log}); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)

@@ -43,3 +43,12 @@ type Source interface {
 	io.ReaderAt
 	io.Closer
 }
+
+// readFull fills p from off; a short count means the end of the file.
+func readFull(f io.ReaderAt, p []byte, off int64) (int, error) {
+	n, err := f.ReadAt(p, off)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}

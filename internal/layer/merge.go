@@ -1,33 +1,38 @@
 package layer
 
 import (
-	"github.com/antares-actor/antares-actor/internal/object"
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/tree"
 	"github.com/antares-actor/antares-actor/internal/upper"
 )
 
 // Item is one name that a merged directory shows.
 type Item struct {
 	Name    string
-	Upper   *upper.Found  // nil if only the origin has it
-	Lower   *object.Entry // nil if only upper has it, or if upper's hides it
-	Covers  bool          // the origin has the name, whatever shows
-	IsLower bool          // shows the origin's inode, untouched
+	Upper   *upper.Found // nil if only lower layers have it
+	Lower   *Entry       // nil if only upper has it, or if upper's hides it
+	Covers  bool         // lower layers show the name to upper, whatever shows
+	IsLower bool         // shows the lower layers' inode, untouched
+	// Below is where a redirect of upper's leads to: whoever merges has to look.
+	Below *tree.Below
 }
 
-// Merged tells whether the item is a directory that shows both layers' entries.
+// Merged tells whether the item is a directory that shows both upper's and lower layers' entries under one name.
 func (i *Item) Merged() bool { return i.Upper != nil && i.Lower != nil }
 
-// Merge lays a directory's listing in upper over the origin's. The rules are those of overlayfs:
+// Merge lays a directory's listing in upper over that of the lower layers. The rules are those of overlayfs:
 //
 //   - a whiteout hides the name;
-//   - what upper has hides what the origin has,
+//   - what upper has hides what is below,
 //   - except that two directories show as one, unless upper's is opaque;
 //   - a directory of upper with a redirect shows as one with what that leads to, and not with its namesake.
 //
-// A directory that is opaque itself is merged with an empty lower listing: the caller knows.
-func Merge(lower []object.Entry, found []upper.Found) []Item {
+// A directory that is opaque itself is merged with an empty lower listing: the caller knows. The rules among lower layers are
+// the same: see Local.List.
+func Merge(lower []Entry, found []upper.Found) []Item {
 	items := make([]Item, 0, len(lower)+len(found))
-	below := make(map[string]*object.Entry, min(len(lower), len(found)*64))
+	below := make(map[string]*Entry, min(len(lower), len(found)*64))
 	if len(found) > 0 { // most directories are untouched: then nothing needs finding
 		for i := range lower {
 			below[lower[i].Name] = &lower[i]
@@ -42,7 +47,7 @@ func Merge(lower []object.Entry, found []upper.Found) []Item {
 			continue
 		}
 		item := Item{Name: f.Name, Upper: f, Covers: e != nil}
-		if e != nil && isDir(f.Type) && isDir(LowerMode(e.Mode)) && !f.Opaque && f.Redirect == "" {
+		if e != nil && f.Type == unix.S_IFDIR && e.Type == unix.S_IFDIR && !f.Opaque && f.Redirect == "" {
 			item.Lower = e
 		}
 		items = append(items, item)
@@ -54,5 +59,3 @@ func Merge(lower []object.Entry, found []upper.Found) []Item {
 	}
 	return items
 }
-
-func isDir(mode uint32) bool { return mode&0o170000 == 0o040000 }

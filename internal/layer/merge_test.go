@@ -32,7 +32,7 @@ func show(i layer.Item) string {
 
 // lower and found read listings such as "f:a d:b": types are f, x (executable), l, d, m (submodule); in upper also w
 // (whiteout), o (opaque directory) and c (device).
-func lower(list string) []object.Entry {
+func lower(list string) []layer.Entry {
 	modes := map[string]object.Mode{
 		"f": object.ModeFile, "x": object.ModeExec, "l": object.ModeSymlink, "d": object.ModeTree, "m": object.ModeGitlink,
 	}
@@ -41,7 +41,7 @@ func lower(list string) []object.Entry {
 		typ, name, _ := strings.Cut(word, ":")
 		entries = append(entries, object.Entry{Name: name, Mode: modes[typ], ID: object.ID{byte(i + 1)}})
 	}
-	return entries
+	return layer.FromOrigin(entries)
 }
 
 func found(list string) []upper.Found {
@@ -108,7 +108,7 @@ func FuzzMerge(f *testing.F) {
 		for i := range 64 {
 			name := fmt.Sprintf("n%d", i)
 			item, shows := items[name]
-			l := slices.IndexFunc(low, func(e object.Entry) bool { return e.Name == name })
+			l := slices.IndexFunc(low, func(e layer.Entry) bool { return e.Name == name })
 			u := slices.IndexFunc(up, func(e upper.Found) bool { return e.Name == name })
 			if want := u >= 0 && !up[u].Whiteout || u < 0 && l >= 0; shows != want {
 				t.Fatalf("%s shows: %v, want %v", name, shows, want)
@@ -116,7 +116,7 @@ func FuzzMerge(f *testing.F) {
 			if !shows {
 				continue
 			}
-			both := u >= 0 && l >= 0 && up[u].Type == unix.S_IFDIR && !up[u].Opaque && layer.LowerMode(low[l].Mode)&unix.S_IFMT == unix.S_IFDIR
+			both := u >= 0 && l >= 0 && up[u].Type == unix.S_IFDIR && !up[u].Opaque && low[l].Type == unix.S_IFDIR
 			if item.Merged() != both || item.Covers != (l >= 0) || item.IsLower != (u < 0) || (item.Upper != nil) != (u >= 0) {
 				t.Fatalf("%s is %s", name, show(item))
 			}

@@ -112,8 +112,11 @@ func (p *Passthrough) open(n *tree.Node) (*upper.File, error) {
 
 func (p *Passthrough) openOnce(n *tree.Node) (*upper.File, error) {
 	s, at := n.State(), n.Place()
-	if s.Orphan {
+	switch {
+	case s.Orphan:
 		return p.Store.OpenOrphan(n.Ino, n.Type)
+	case s.Indexed:
+		return p.Store.OpenIndexed(n.Ino, n.Type)
 	}
 	dir, err := p.Open(at.Parent)
 	if err != nil {
@@ -172,7 +175,10 @@ func (p *Passthrough) Attr(n *tree.Node, s *tree.State) (tree.Attr, error) {
 	if s.Orphan && a.Nlink > 0 {
 		a.Nlink-- // the link in the work directory
 	}
-	if n.IsDir() && (!s.Object.IsZero() || s.Redirect != "" || n.Ino == tree.RootIno) {
+	switch {
+	case s.Indexed:
+		a.Nlink = n.Links()
+	case n.IsDir() && (s.HasLower() || n.Ino == tree.RootIno):
 		a.Nlink = 1 // the count of subdirectories is not known without listing both layers; 1 says so, as in overlayfs
 	}
 	return a, nil
@@ -183,7 +189,7 @@ func (p *Passthrough) stat(n *tree.Node, s *tree.State) (unix.Stat_t, error) {
 		defer f.Release()
 		return f.Stat()
 	}
-	if at := n.Place(); at.Parent != nil && !s.Orphan {
+	if at := n.Place(); at.Parent != nil && !s.Orphan && !s.Indexed {
 		if dir, err := p.Open(at.Parent); err == nil {
 			st, err := p.Store.StatChild(dir, at.Name)
 			dir.Release()

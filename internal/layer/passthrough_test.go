@@ -197,7 +197,7 @@ func TestPassthroughBoundsItsDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := s.Store.OpenFiles(); n > 64+3 {
+	if n := s.Store.OpenFiles(); n > 64+4 {
 		t.Errorf("%d descriptors, want at most half of 128 and the store's own", n)
 	}
 }

@@ -13,6 +13,7 @@
 //	state     the copy-up actor (lower to upper) and, for a node's last name going away, the region of its directory
 //	table     the region that owns the directory
 //	file      anyone: it is a cache of an open descriptor, replaced by compare-and-swap
+//	links     whoever makes or takes a name of the node
 //	lookups   the bridge: how often the kernel was given this id and has not forgotten it
 //
 // # Numbers

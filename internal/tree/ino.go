@@ -50,3 +50,12 @@ func DecodeIno(b []byte) (ino uint64, ok bool) {
 	ino = binary.LittleEndian.Uint64(b)
 	return ino, ino&lowerBit != 0 && ino>>63 == 0
 }
+
+// LinkIno returns the number of a file with several names in a local lower layer: its number there, which all of them have.
+func LinkIno(layer int, dev, ino uint64) uint64 {
+	var b [24]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(layer))
+	binary.LittleEndian.PutUint64(b[8:], dev)
+	binary.LittleEndian.PutUint64(b[16:], ino)
+	return lowerBit | xxhash.Sum64(b[:])&(lowerBit-1)
+}

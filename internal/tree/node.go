@@ -47,9 +47,42 @@ type State struct {
 	Size int64  // bytes, or UnknownSize
 	// Upper
 	UpperIno uint64 // number in the upper file system: proves that a name still leads to this file
-	// Redirect is, for a directory that was renamed, the path of its lower half in the mount as the origin has it. "" says that
-	// the lower half, if there is one, has the directory's own name in the parent's lower half.
+	// Indexed says that upper's file is reached by its link in the work directory: a file with several names in a local lower
+	// layer, some of which upper may not have.
+	Indexed bool
+	// Below says where the lower halves are, if the origin alone does not; mostly nil.
+	Below *Below
+}
+
+// HasLower tells whether the state of a directory has a lower half, be it empty.
+func (s *State) HasLower() bool {
+	return !s.Object.IsZero() || s.Below != nil && (len(s.Below.Halves) > 0 || s.Below.Origin != "")
+}
+
+// Local returns where the topmost local lower layer that shows the node has it; ok is false if the origin shows it.
+func (s *State) Local() (h Half, ok bool) {
+	if s.Below == nil || len(s.Below.Halves) == 0 {
+		return Half{}, false
+	}
+	return s.Below.Halves[0], true
+}
+
+// Half is where a local lower layer has its half of a node.
+type Half struct {
+	Layer int    // 0 is the topmost of the local lower layers
+	Path  string // in that layer, without a leading slash; "" is its root
+}
+
+// Below says where the lower halves of a node are. Immutable.
+type Below struct {
+	// Halves are those in local lower layers, topmost first. What is not a directory has one at most.
+	Halves []Half
+	// Redirect is, for a directory that was renamed, the path of its lower half among what the lower layers show together. ""
+	// says that it has the directory's own name in the parent's lower half.
 	Redirect string
+	// Origin is the path of the origin's half in the mount as the origin has it; "" says that it has the directory's own name
+	// in the parent's half, or with a Redirect or a zero Object that there is none.
+	Origin string
 }
 
 // Node is one inode of a mount. See the package comment for who writes what.
@@ -57,6 +90,7 @@ type Node struct {
 	Ino   uint64 // immutable
 	Owner *Owner // immutable
 	Type  uint32 // immutable: the S_IFMT bits
+	links atomic.Uint32
 
 	place   atomic.Pointer[Place]
 	state   atomic.Pointer[State]
@@ -103,14 +137,31 @@ func (n *Node) SwapFile(old, f *upper.File) bool { return n.file.CompareAndSwap(
 // TakeFile removes and returns the cached descriptor, or nil.
 func (n *Node) TakeFile() *upper.File { return n.file.Swap(nil) }
 
-// LowerPath returns where the lower half of a directory is in the mount as the origin has it. It differs from Path below a
-// directory that was renamed. A rename publishes the redirect before the new place, so that the answer is the same at any
-// moment.
-func (n *Node) LowerPath() string {
+// Links returns how many names a file has, upper's and lower layers' together, if it has several in a local lower layer; 0
+// for all others.
+func (n *Node) Links() uint32 { return n.links.Load() }
+
+// SetLinks sets it, before the node is shared.
+func (n *Node) SetLinks(count uint32) { n.links.Store(count) }
+
+// AddLinks counts names that were made (1) or lost (-1), and returns how many there are now.
+func (n *Node) AddLinks(delta int32) uint32 { return n.links.Add(uint32(delta)) }
+
+// LowerPath returns where the lower half of a directory is among what the lower layers show together. It differs from Path
+// below a directory that was renamed. A rename publishes the redirect before the new place, so that the answer is the same at
+// any moment.
+func (n *Node) LowerPath() string { return n.pathBelow(func(b *Below) string { return b.Redirect }) }
+
+// OriginPath returns where the origin's half of a directory is in the mount as the origin has it. It differs from LowerPath
+// where a local lower layer renamed directories of the origin.
+func (n *Node) OriginPath() string { return n.pathBelow(func(b *Below) string { return b.Origin }) }
+
+// pathBelow joins the names from the nearest directory whose Below knows a path.
+func (n *Node) pathBelow(known func(*Below) string) string {
 	var names []string
 	for at := n; ; {
-		if r := at.State().Redirect; r != "" {
-			names = append(names, r)
+		if b := at.State().Below; b != nil && known(b) != "" {
+			names = append(names, known(b))
 			break
 		}
 		p := at.Place()

@@ -153,7 +153,7 @@ func TestFileIsClosedOnce(t *testing.T) {
 	}
 	wg.Wait()
 	file.Release()
-	if file.Acquire() || f.OpenFiles() != 3 {
+	if file.Acquire() || f.OpenFiles() != 4 {
 		t.Error("not closed by the last Release")
 	}
 }

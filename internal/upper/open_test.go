@@ -219,8 +219,8 @@ func TestCloseGivesBackEveryDescriptor(t *testing.T) {
 		f := &fixture{t: t, upper: t.TempDir(), work: t.TempDir()}
 		f.open()
 		a := f.write("a", "text")
-		if f.OpenFiles() != 4 || !a.Acquire() {
-			t.Errorf("%d open files, want 4", f.OpenFiles())
+		if f.OpenFiles() != 5 || !a.Acquire() {
+			t.Errorf("%d open files, want 5", f.OpenFiles())
 		}
 		a.Release()
 		_, _, err := f.Create(f.Root(), "a", upper.Birth{Mode: unix.S_IFREG})

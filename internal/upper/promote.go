@@ -1,12 +1,25 @@
 package upper
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
 
 // Original is what a promotion must reproduce of a lower file.
 type Original struct {
 	Birth
-	Mtime unix.Timespec
-	Mark  []byte // the node's number, tree.EncodeIno's form; nil for a file that is born in upper
+	Atime, Mtime unix.Timespec
+	Mark         []byte  // the node's number, tree.EncodeIno's form; nil for a file that is born in upper
+	Xattrs       []Xattr // without the overlay's own
+}
+
+// Xattr is an extended attribute.
+type Xattr struct {
+	Name  string
+	Value []byte
 }
 
 // Staged is a file built in the work directory, not yet visible.
@@ -46,7 +59,10 @@ func (s *Store) Seal(st *Staged) error {
 	if st.sealed || st.orig.Mark == nil {
 		return nil
 	}
-	if err := st.File.Utimes(st.orig.Mtime, st.orig.Mtime); err != nil {
+	if err := complete(st); err != nil {
+		return err
+	}
+	if err := st.File.Utimes(st.orig.Atime, st.orig.Mtime); err != nil {
 		return err
 	}
 	if typ := st.orig.Mode & unix.S_IFMT; !s.volatile && (typ == unix.S_IFREG || typ == unix.S_IFDIR) {
@@ -56,6 +72,35 @@ func (s *Store) Seal(st *Staged) error {
 	}
 	st.sealed = true
 	return nil
+}
+
+// complete gives the copy what writing its content would take away again: set-uid and set-gid, where we are not root, and the
+// extended attributes, capabilities among them.
+func complete(st *Staged) error {
+	if typ := st.orig.Mode & unix.S_IFMT; st.orig.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && typ == unix.S_IFREG {
+		if err := st.File.Chmod(st.orig.Mode); err != nil {
+			return err
+		}
+	}
+	for _, x := range st.orig.Xattrs {
+		err := setXattr(st.File, x.Name, x.Value, 0)
+		if err != nil && !dispensable(x.Name, err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// dispensable tells whether a copy may lack an attribute that could not be set. As in overlayfs, an upper file system need
+// not know all kinds, but must not lose what the kernel enforces. Without privileges the others cannot be set at all.
+func dispensable(name string, err error) bool {
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return !strings.HasPrefix(name, "security.") && !strings.HasPrefix(name, "system.posix_acl_")
+	case errors.Is(err, unix.EPERM):
+		return os.Geteuid() != 0 && !strings.HasPrefix(name, "user.")
+	}
+	return false
 }
 
 // Commit puts the staged file at dir/name, which upper must not have yet, leaving dir's times as they are: nothing

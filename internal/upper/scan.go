@@ -3,6 +3,7 @@ package upper
 import (
 	"bytes"
 	"encoding/binary"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,9 +14,11 @@ type Found struct {
 	Type     uint32 // S_IFMT bits
 	Ino      uint64 // number in the upper file system
 	Whiteout bool
-	Opaque   bool   // a directory that hides what is below
-	Redirect string // a directory's redirect: "/path" from the lower root, or a name in the parent's lower half; mostly ""
-	Mark     []byte // the number that a copied-up file carries (tree.EncodeIno's form), nil if born in upper
+	Opaque   bool        // a directory that hides what is below
+	Redirect string      // a directory's redirect: "/path" from the lower root, or a name in the parent's lower half; mostly ""
+	Mark     []byte      // the number that a copied-up file carries (tree.EncodeIno's form), nil if born in upper
+	Links    uint32      // of a copied-up file that has several names below: all its names, see Store.Index; else 0
+	Stat     unix.Stat_t // only if asked for
 }
 
 // Scan lists a directory of upper, whiteouts included, in the file system's order.
@@ -25,7 +28,13 @@ func (s *Store) Scan(dir *File) ([]Found, error) {
 		return nil, wrap("open directory", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	var found []Found
+	return ScanDir(fd, s.prefix, false)
+}
+
+// ScanDir lists an open directory in overlayfs's format, from where its descriptor stands; prefix is that of the marks. stat
+// asks for each entry's attributes.
+func ScanDir(fd int, prefix string, stat bool) ([]Found, error) {
+	sc := scanner{fd: fd, prefix: prefix, stat: stat}
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := unix.Getdents(fd, buf)
@@ -33,16 +42,32 @@ func (s *Store) Scan(dir *File) ([]Found, error) {
 			return nil, wrap("getdents", err)
 		}
 		if n <= 0 {
-			return found, nil
+			return sc.found, nil
 		}
-		if found, err = s.parseDirents(found, dir, buf[:n]); err != nil {
+		if err = sc.parseDirents(buf[:n]); err != nil {
 			return nil, err
 		}
 	}
 }
 
+// Find returns what an open directory has under a name, as ScanDir does with stat.
+func Find(fd int, prefix, name string) (*Found, error) {
+	sc := scanner{fd: fd, prefix: prefix, stat: true}
+	f := &Found{Name: name}
+	err := sc.complete(f)
+	f.Ino = f.Stat.Ino
+	return f, err
+}
+
+type scanner struct {
+	fd     int
+	prefix string
+	stat   bool
+	found  []Found
+}
+
 // parseDirents reads struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name.
-func (s *Store) parseDirents(found []Found, dir *File, buf []byte) ([]Found, error) {
+func (sc *scanner) parseDirents(buf []byte) error {
 	for len(buf) >= 19 {
 		reclen := int(binary.NativeEndian.Uint16(buf[16:]))
 		name := buf[19:reclen]
@@ -54,36 +79,52 @@ func (s *Store) parseDirents(found []Found, dir *File, buf []byte) ([]Found, err
 		if e.Name == "." || e.Name == ".." {
 			continue
 		}
-		if err := s.complete(dir, &e); err != nil {
-			return nil, err
+		if err := sc.complete(&e); err != nil {
+			return err
 		}
-		found = append(found, e)
+		sc.found = append(sc.found, e)
 	}
-	return found, nil
+	return nil
 }
 
 // complete reads what the entry's own inode knows.
-func (s *Store) complete(dir *File, e *Found) error {
-	if e.Type == 0 || e.Type == unix.S_IFCHR {
-		st, err := s.StatChild(dir, e.Name)
-		if err != nil {
-			return err
+func (sc *scanner) complete(e *Found) error {
+	if sc.stat || e.Type == 0 || e.Type == unix.S_IFCHR {
+		var st unix.Stat_t
+		if err := unix.Fstatat(sc.fd, e.Name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return wrap("stat "+e.Name, err)
 		}
 		e.Type, e.Whiteout = st.Mode&unix.S_IFMT, isWhiteout(&st)
+		if sc.stat {
+			e.Stat = st
+		}
 	}
 	if e.Whiteout {
 		return nil
 	}
 	var buf [16]byte
-	if mark := s.childXattr(dir, e.Name, inoName, buf[:]); mark != nil {
+	if mark := sc.mark(e.Name, inoName, buf[:]); mark != nil {
 		e.Mark = bytes.Clone(mark)
+		if e.Type != unix.S_IFDIR {
+			e.Links = decodeLinks(sc.mark(e.Name, linksName, buf[:]))
+		}
 	}
 	if e.Type == unix.S_IFDIR {
-		e.Opaque = string(s.childXattr(dir, e.Name, opaqueName, buf[:])) == "y"
+		e.Opaque = string(sc.mark(e.Name, opaqueName, buf[:])) == "y"
 		var path [unix.PathMax]byte
-		e.Redirect = string(s.childXattr(dir, e.Name, redirectName, path[:]))
+		e.Redirect = string(sc.mark(e.Name, redirectName, path[:]))
 	}
 	return nil
+}
+
+// mark reads one of the overlay's own marks of a name into dst; nil if there is none.
+func (sc *scanner) mark(name, mark string, dst []byte) []byte {
+	path := "/proc/self/fd/" + strconv.Itoa(sc.fd) + "/" + name
+	n, err := unix.Lgetxattr(path, sc.prefix+mark, dst)
+	if err != nil {
+		return nil
+	}
+	return dst[:n]
 }
 
 // clear removes everything in dir. It does not cross into other file systems, since rmdir refuses a mount point.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -34,15 +35,19 @@ type Store struct {
 	root     *File
 	tmp      *File
 	orphans  *File
+	links    *File // the index, see Index
 	lock     int
 	prefix   string // immutable: trustedPrefix or userPrefix
 	volatile bool   // immutable: nothing is synced but what applications sync
 	marked   *File  // the work directory if it has our volatile mark
 	serial   atomic.Uint64
 	open     atomic.Int64 // descriptors held by Files
-	created  []string     // directories that Open made, innermost first
-	uid      uint32       // immutable: what new files belong to before they are given to their owner
-	gid      uint32
+
+	counting sync.Mutex // held while a count of names is recorded
+
+	created []string // directories that Open made, innermost first
+	uid     uint32   // immutable: what new files belong to before they are given to their owner
+	gid     uint32
 }
 
 // Open makes the two directories if needed, locks them, tries that they can hold what an overlay needs, and empties what
@@ -83,8 +88,14 @@ func Open(cfg Config) (_ *Store, err error) {
 	if s.orphans, err = s.emptyDir(work, "orphans"); err != nil {
 		return nil, unusable(cfg.Work, err)
 	}
-	if err := s.probe(cfg); err != nil || !cfg.Volatile {
-		return s, err
+	if err := s.probe(cfg); err != nil {
+		return nil, err
+	}
+	if err := s.openIndex(work); err != nil {
+		return nil, unusable(cfg.Work, err)
+	}
+	if !cfg.Volatile {
+		return s, nil
 	}
 	if err := s.markVolatile(work); err != nil {
 		return nil, unusable(cfg.Work, err)
@@ -105,8 +116,10 @@ func (s *Store) Close() {
 	if err := s.unmarkVolatile(); err != nil {
 		s.log.Warn("upper stays marked as volatile", slog.Any("error", err))
 	}
-	if s.root != nil {
-		s.root.Release()
+	for _, f := range []*File{s.links, s.root} {
+		if f != nil {
+			f.Release()
+		}
 	}
 	if s.lock >= 0 {
 		_ = unix.Close(s.lock)
@@ -117,7 +130,7 @@ func (s *Store) Close() {
 func (s *Store) Discard(work string) {
 	s.Close()
 	for _, path := range s.created {
-		for _, name := range []string{"tmp", "orphans", "lock"} {
+		for _, name := range []string{"tmp", "orphans", "links", "lock"} {
 			if path == work {
 				_ = os.Remove(filepath.Join(path, name))
 			}
@@ -191,14 +204,7 @@ func (s *Store) takeLocks(work *File, cfg Config) (err error) {
 
 // emptyDir makes work/name, or empties it.
 func (s *Store) emptyDir(work *File, name string) (*File, error) {
-	if err := unix.Mkdirat(work.fd, name, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-		return nil, err
-	}
-	fd, err := unix.Openat(work.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := s.wrapFd(fd, false)
+	dir, err := s.subdir(work, name)
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +213,18 @@ func (s *Store) emptyDir(work *File, name string) (*File, error) {
 		return nil, err
 	}
 	return dir, nil
+}
+
+// subdir opens work/name, making it if it is missing.
+func (s *Store) subdir(work *File, name string) (*File, error) {
+	if err := unix.Mkdirat(work.fd, name, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, err
+	}
+	fd, err := unix.Openat(work.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return s.wrapFd(fd, false)
 }
 
 // probe tries, in the work directory, what the format needs, and picks the marks' name space.

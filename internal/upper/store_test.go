@@ -43,8 +43,8 @@ func (f *fixture) open() {
 // close checks that each test gave back every descriptor that it took: root, tmp and orphans are the store's.
 func (f *fixture) close() {
 	f.t.Helper()
-	if n := f.OpenFiles(); n != 3 {
-		f.t.Errorf("%d descriptors are open, want the store's 3", n)
+	if n := f.OpenFiles(); n != 4 {
+		f.t.Errorf("%d descriptors are open, want the store's 4", n)
 	}
 	f.Store.Close()
 	if n := f.OpenFiles(); n != 0 {

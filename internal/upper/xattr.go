@@ -3,7 +3,6 @@ package upper
 import (
 	"bytes"
 	"errors"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +15,12 @@ const (
 	opaqueName    = "opaque"
 	redirectName  = "redirect"
 	inoName       = "antares.ino"
+	linksName     = "antares.links"
+	upperName     = "antares.upper"
 )
+
+// Prefix is the name space that the store's marks are in.
+func (s *Store) Prefix() string { return s.prefix }
 
 // private tells whether a name is one of the overlay's own marks, which users neither see nor set.
 func (s *Store) private(name string) bool { return strings.HasPrefix(name, s.prefix) }
@@ -105,14 +109,4 @@ func (s *Store) MarkOpaque(dir *File) error {
 // The path has no leading slash.
 func (s *Store) Redirect(dir *File, path string) error {
 	return setXattr(dir, s.prefix+redirectName, []byte("/"+path), 0)
-}
-
-// childXattr reads one of the overlay's own marks of dir/name into dst; nil if there is none.
-func (s *Store) childXattr(dir *File, name, mark string, dst []byte) []byte {
-	path := "/proc/self/fd/" + strconv.Itoa(dir.fd) + "/" + name
-	n, err := unix.Lgetxattr(path, s.prefix+mark, dst)
-	if err != nil {
-		return nil
-	}
-	return dst[:n]
 }

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/fusebridge"
+)
+
+// This file is what mount(8) calls for the type fuse.antares-actor: either /sbin/mount.fuse.antares-actor, a link to this
+// program, with
+//
+//	SOURCE MOUNTPOINT [-sfnvw] [-N namespace] [-t type] [-o options]
+//
+// or this program by fuse3's mount.fuse, with
+//
+//	SOURCE MOUNTPOINT [-o options]
+//
+// The options are overlayfs's and fuse-overlayfs's.
+
+// helperName is how the program is called as a mount helper.
+const helperName = "mount.fuse.antares-actor"
+
+// helperArgs tells whether the program was called as a mount helper, and with what.
+func helperArgs(argv []string) ([]string, bool) {
+	if filepath.Base(argv[0]) == helperName {
+		return argv[1:], true
+	}
+	// mount.fuse gives the source and the mountpoint first, and options always; no command line of ours looks like that.
+	if len(argv) >= 5 && argv[3] == "-o" && !strings.HasPrefix(argv[1], "-") && filepath.IsAbs(argv[2]) {
+		return argv[1:], true
+	}
+	return nil, false
+}
+
+// helperCall is one call as a mount helper.
+type helperCall struct {
+	mountOptions
+	source, mountpoint string
+	remount, fake      bool
+	hasUpper           bool
+	ignored            []string
+}
+
+// mountAsHelper mounts and returns when the mount can be used, as mount(8) expects of a helper.
+func mountAsHelper(ctx context.Context, args []string) error {
+	call, err := parseHelper(args)
+	if err != nil {
+		return err
+	}
+	for _, name := range call.ignored {
+		fmt.Fprintf(os.Stderr, "antares-actor: mount option %s ignored: not known\n", name)
+	}
+	switch {
+	case call.fake:
+		return nil
+	case call.remount:
+		return fusebridge.Remount(call.mountpoint, call.kernel)
+	}
+	if !call.hasUpper { // as overlayfs: nothing can be changed
+		call.kernel.ReadOnly = true
+	}
+	if err := call.complete(); err != nil {
+		return err
+	}
+	_, err = startDetached(ctx, &call.mountOptions, call.mountpoint)
+	return err
+}
+
+func parseHelper(args []string) (*helperCall, error) {
+	call := &helperCall{mountOptions: mountOptions{cache: cacheDir(), logLevel: "info", over: true}}
+	var words []string
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case (arg == "-o" || arg == "-N" || arg == "-t") && i+1 == len(args):
+			return nil, fmt.Errorf("%w: %s lacks its value", errUsage, arg)
+		case arg == "-o":
+			i++
+			for _, option := range splitOptions(args[i]) {
+				if err := call.option(option); err != nil {
+					return nil, err
+				}
+			}
+		case arg == "-N" || arg == "-t":
+			i++
+		case strings.HasPrefix(arg, "-"):
+			call.fake = call.fake || strings.Contains(arg, "f")
+		default:
+			words = append(words, arg)
+		}
+	}
+	if len(words) != 2 {
+		return nil, fmt.Errorf("%w: %s takes SOURCE MOUNTPOINT [-o OPTIONS], got %d words", errUsage, helperName, len(words))
+	}
+	call.source = words[0]
+	if call.fsname == "" {
+		call.fsname = call.source
+	}
+	if len(call.lowers) == 0 && call.origin == "" && !call.remount {
+		return nil, fmt.Errorf("%w: no lower layer: give -o lowerdir=DIR[:DIR...] or -o origin=ORIGIN", errUsage)
+	}
+	var err error
+	call.mountpoint, err = filepath.Abs(words[1])
+	return call, err
+}
+
+// quiet are options that mean nothing here, or hold anyway: mount(8)'s own, overlayfs's and fuse-overlayfs's.
+var quiet = []string{
+	"rw", "defaults", "exec", "nosuid", "nodev", "async", "auto", "noauto", "nofail", "_netdev", "user", "users", "owner", "atime",
+	"noatime", "relatime", "norelatime", "diratime", "nodiratime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
+	"allow_other", "allow_root", "default_permissions", "nonempty", "subtype", "redirect_dir", "index", "metacopy", "xino",
+	"userxattr", "nfs_export", "uuid", "max_idle_threads", "max_threads", "threaded", "static_nlink", "noacl", "fast_ino",
+}
+
+// option applies one option.
+func (c *helperCall) option(option string) error {
+	name, value, _ := strings.Cut(option, "=")
+	switch name {
+	case "lowerdir":
+		for _, dir := range splitList(value, ':') {
+			if dir == "" {
+				return fmt.Errorf("%w: lowerdir=%s has an empty name: overlayfs's data-only layers are not known", errUsage, value)
+			}
+			c.lowers = append(c.lowers, "dir:"+dir)
+		}
+	case "upperdir":
+		c.upper, c.hasUpper = value, true
+	case "workdir":
+		c.work = value
+	case "fsname":
+		c.fsname = value
+	case "origin":
+		c.origin = value
+	case "rev":
+		c.rev = value
+	case "path":
+		c.path = value
+	case "cache":
+		c.cache = value
+	case "log-file":
+		c.logFile = value
+	case "log-level":
+		c.logLevel = value
+	case "remount":
+		c.remount = true
+	default:
+		if set := kernelSwitch(&c.kernel, name); !set && !slices.Contains(quiet, name) && !strings.HasPrefix(name, "x-") && name != "" {
+			c.ignored = append(c.ignored, option)
+		}
+	}
+	return nil
+}
+
+// kernelSwitch turns on what the option names, if it is one of the kernel's.
+func kernelSwitch(o *actors.KernelOptions, name string) bool {
+	on := map[string]*bool{"ro": &o.ReadOnly, "noexec": &o.NoExec, "suid": &o.Suid, "dev": &o.Dev}[name]
+	if on != nil {
+		*on = true
+	}
+	return on != nil
+}
+
+// splitOptions splits at commas that no backslash precedes.
+func splitOptions(s string) []string { return splitList(s, ',') }
+
+// splitList splits at a separator; a backslash makes it, or a backslash, part of the word.
+func splitList(s string, separator byte) []string {
+	words := []string{""}
+	for i := 0; i < len(s); i++ {
+		last := &words[len(words)-1]
+		switch {
+		case s[i] == '\\' && i+1 < len(s) && (s[i+1] == separator || s[i+1] == '\\' || s[i+1] == ','):
+			i++
+			*last += s[i : i+1]
+		case s[i] == separator:
+			words = append(words, "")
+		default:
+			*last += s[i : i+1]
+		}
+	}
+	return words
+}
