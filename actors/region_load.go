@@ -189,8 +189,6 @@ func (c *core) linkedState(e *layer.Entry) (ino uint64, typ uint32, s tree.State
 	return e.LinkIno, e.Type, e.State, e.Links
 }
 
-const typeMask = 0o170000
-
 // ownerFor applies the split rule to a new directory whose parent is depth levels below the root.
 func (r *region) ownerFor(depth int) *tree.Owner {
 	r.dirs++

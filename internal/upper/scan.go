@@ -44,7 +44,7 @@ func ScanDir(fd int, prefix string, stat bool) ([]Found, error) {
 		if n <= 0 {
 			return sc.found, nil
 		}
-		if err = sc.parseDirents(buf[:n]); err != nil {
+		if err := sc.parseDirents(buf[:n]); err != nil {
 			return nil, err
 		}
 	}
