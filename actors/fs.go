@@ -146,22 +146,24 @@ func (f *FS) Getattr(who Caller, ino uint64) (tree.Attr, error) {
 	return f.attr(who, n)
 }
 
-// DirEntry is one entry of a directory stream.
-type DirEntry struct {
-	Ino      uint64
-	Type     uint32 // S_IFMT bits
-	Name     string
-	Position uint64 // the stream goes on after it
+// Cursor is a position in a directory stream: behind the entry with this cookie, in a stream that began when the directory
+// had this version. The zero Cursor is the start.
+type Cursor struct {
+	Cookie  uint64 // up to tree.DotDotCookie, the end
+	Version uint16
 }
 
-// streamBits is how many low bits of a stream's position are the stream's own: the directory's version when it began. The
-// kernel caches listings by their positions, and lets a stream that it began to read from us go on in a cached one if that
-// has the position. The cached one may be older, and lack a name that was made before the new stream began; with the version
-// in it, its positions are others. We go on from any.
-const streamBits = 16
+// DirEntry is one entry of a directory stream.
+type DirEntry struct {
+	Ino  uint64
+	Type uint32 // S_IFMT bits
+	Name string
+	Next Cursor // the stream goes on from it
+}
 
-// Readdir yields the entries after a position, 0 being the start; "." and ".." come first.
-func (f *FS) Readdir(who Caller, ino, after uint64, yield func(DirEntry) bool) error {
+// Readdir yields the entries behind a position; "." comes first and ".." last. A stream keeps the version that it began
+// with, and goes on from any.
+func (f *FS) Readdir(who Caller, ino uint64, from Cursor, yield func(DirEntry) bool) error {
 	dir, err := f.node(ino)
 	if err != nil {
 		return err
@@ -170,21 +172,20 @@ func (f *FS) Readdir(who Caller, ino, after uint64, yield func(DirEntry) bool) e
 	if err != nil {
 		return err
 	}
-	cookie, version := after>>streamBits, after&(1<<streamBits-1)
-	if after == 0 {
-		version = uint64(t.Version())
+	if from.Cookie == 0 {
+		from.Version = t.Version()
 	}
-	at := func(cookie uint64) uint64 { return cookie<<streamBits | version }
-	if cookie < tree.DotCookie && !yield(DirEntry{Ino: dir.Ino, Type: unix.S_IFDIR, Name: ".", Position: at(tree.DotCookie)}) {
+	at := func(cookie uint64) Cursor { return Cursor{Cookie: cookie, Version: from.Version} }
+	if from.Cookie < tree.DotCookie && !yield(DirEntry{Ino: dir.Ino, Type: unix.S_IFDIR, Name: ".", Next: at(tree.DotCookie)}) {
 		return nil
 	}
-	if cookie < tree.DotDotCookie && !yield(DirEntry{Ino: parentIno(dir), Type: unix.S_IFDIR, Name: "..", Position: at(tree.DotDotCookie)}) {
-		return nil
-	}
-	for e := range t.After(max(cookie, tree.DotDotCookie)) {
-		if !yield(DirEntry{Ino: e.Node.Ino, Type: e.Node.Type, Name: e.Name, Position: at(e.Cookie)}) {
-			break
+	for e := range t.After(max(from.Cookie, tree.DotCookie)) {
+		if !yield(DirEntry{Ino: e.Node.Ino, Type: e.Node.Type, Name: e.Name, Next: at(e.Cookie)}) {
+			return nil
 		}
+	}
+	if from.Cookie < tree.DotDotCookie {
+		yield(DirEntry{Ino: parentIno(dir), Type: unix.S_IFDIR, Name: "..", Next: at(tree.DotDotCookie)})
 	}
 	return nil
 }

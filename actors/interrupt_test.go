@@ -30,7 +30,7 @@ func TestACallerWhoLeavesHasDoneNothing(t *testing.T) {
 			return err
 		},
 		"readdir": func(r *rig, who Caller, dir uint64) error {
-			return r.fs.Readdir(who, dir, 0, func(DirEntry) bool { return true })
+			return r.fs.Readdir(who, dir, Cursor{}, func(DirEntry) bool { return true })
 		},
 	} {
 		t.Run(what, func(t *testing.T) {

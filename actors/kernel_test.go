@@ -223,7 +223,7 @@ func (k *kernel) list(path string) ([]string, error) {
 		ino = tree.RootIno
 	}
 	var names []string
-	err = k.fs.Readdir(nobodyWaits, ino, 0, func(e DirEntry) bool {
+	err = k.fs.Readdir(nobodyWaits, ino, Cursor{}, func(e DirEntry) bool {
 		if e.Name != "." && e.Name != ".." {
 			names = append(names, e.Name)
 		}

@@ -109,7 +109,7 @@ func TestLookupErrors(t *testing.T) {
 		_, err := r.fs.Lookup(nobodyWaits, tt.parent, tt.name)
 		wantErr(t, what, err, tt.want)
 	}
-	if err := r.fs.Readdir(nobodyWaits, r.ino("top.txt"), 0, nil); err == nil {
+	if err := r.fs.Readdir(nobodyWaits, r.ino("top.txt"), Cursor{}, nil); err == nil {
 		t.Error("a file was listed")
 	}
 }
@@ -134,7 +134,7 @@ func TestUnknownNumbersAreStale(t *testing.T) {
 	for what, err := range map[string]error{
 		"getattr": getattr, "read": read, "readlink": readlink, "write": write, "seek": seek, "setattr": setattr, "link": link,
 		"link to": linkTo, "create temp": temp, "create": create, "xattr": xattr, "xattrs": xattrs, "copy": copyFrom,
-		"readdir":     r.fs.Readdir(nobodyWaits, ino, 0, nil),
+		"readdir":     r.fs.Readdir(nobodyWaits, ino, Cursor{}, nil),
 		"allocate":    r.fs.Allocate(nobodyWaits, ino, 0, 0, 1),
 		"sync":        r.fs.Sync(ino, false),
 		"remove":      r.fs.Remove(nobodyWaits, ino, "x", false),
@@ -157,22 +157,22 @@ func TestReaddir(t *testing.T) {
 	r := newRig(t)
 	a := r.ino("a")
 	var all []DirEntry
-	for after, more := uint64(0), true; more; {
+	for from, more := (Cursor{}), true; more; {
 		more = false
-		check(t, r.fs.Readdir(nobodyWaits, a, after, func(e DirEntry) bool { // one a call, as with a tiny buffer
-			all, after, more = append(all, e), e.Position, true
+		check(t, r.fs.Readdir(nobodyWaits, a, from, func(e DirEntry) bool { // one a call, as with a tiny buffer
+			all, from, more = append(all, e), e.Next, true
 			return false
 		}))
 	}
-	if len(all) != 6 || all[0].Name != "." || all[0].Ino != a || all[1].Name != ".." || all[1].Ino != tree.RootIno {
+	if len(all) != 6 || all[0].Name != "." || all[0].Ino != a || all[5].Name != ".." || all[5].Ino != tree.RootIno {
 		t.Fatalf("%+v", all)
 	}
-	for _, e := range all[2:] {
+	for _, e := range all[1:5] {
 		if e.Ino != tree.LowerIno("a/"+e.Name) || e.Type == 0 {
 			t.Errorf("%+v", e)
 		}
 	}
-	check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, tree.DotCookie<<streamBits, func(e DirEntry) bool {
+	check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, Cursor{Cookie: tree.DotDotCookie - 1}, func(e DirEntry) bool {
 		if e.Name != ".." || e.Ino != tree.RootIno {
 			t.Errorf("the root's parent is %+v", e)
 		}
@@ -253,16 +253,16 @@ func TestPathForLogs(t *testing.T) {
 // one that began after it, so no position may be in both; and a stream goes on from its own positions through changes.
 func TestAStreamKeepsItsVersion(t *testing.T) {
 	r := newRig(t)
-	positions := func(after uint64) (all []uint64) {
-		check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, after, func(e DirEntry) bool {
-			all = append(all, e.Position)
+	positions := func(from Cursor) (all []Cursor) {
+		check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, from, func(e DirEntry) bool {
+			all = append(all, e.Next)
 			return true
 		}))
 		return all
 	}
-	before := positions(0)
+	before := positions(Cursor{})
 	check(t, r.create("made"))
-	for _, p := range positions(0) {
+	for _, p := range positions(Cursor{}) {
 		if slices.Contains(before, p) {
 			t.Errorf("position %x is in the listings before and after the change", p)
 		}

@@ -136,6 +136,7 @@ func (r *region) move(m *rename, from, to tree.Entry, n, target *tree.Node) (cov
 	if at := n.Place(); n.IsDir() || at.Parent == m.OldParent && at.Name == m.OldName {
 		n.SetPlace(tree.Place{Parent: m.NewParent, Name: m.NewName})
 	}
+	r.relist(n, m)
 	if kept {
 		r.orphaned(target)
 	} else if target != nil {
@@ -239,5 +240,14 @@ func (r *region) exchangeNow(m *rename, from, to tree.Entry, n, target *tree.Nod
 	if atTarget.Parent == m.NewParent && atTarget.Name == m.NewName {
 		target.SetPlace(tree.Place{Parent: m.OldParent, Name: m.OldName})
 	}
+	r.relist(n, m)
+	r.relist(target, m)
 	return nil
+}
+
+// relist has the kernel drop the listing that it caches of a directory whose ".." is another one now.
+func (r *region) relist(n *tree.Node, m *rename) {
+	if n.IsDir() && m.OldParent != m.NewParent {
+		r.core.notifier.Tell(&invalidateInode{Ino: n.Ino})
+	}
 }

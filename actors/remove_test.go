@@ -114,7 +114,7 @@ func TestARemovedDirectoryLivesUntilItIsForgotten(t *testing.T) {
 		t.Errorf("%+v, %v", a, err)
 	}
 	n := 0
-	check(t, r.fs.Readdir(nobodyWaits, ino, 0, func(DirEntry) bool { n++; return true }))
+	check(t, r.fs.Readdir(nobodyWaits, ino, Cursor{}, func(DirEntry) bool { n++; return true }))
 	if n != 2 {
 		t.Errorf("it lists %d names", n)
 	}

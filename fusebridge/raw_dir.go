@@ -10,26 +10,34 @@ import (
 
 // ReadDir implements fuse.RawFileSystem.
 func (r *raw) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return status(r.fs.Readdir(caller(cancel, &in.InHeader), in.NodeId, in.Offset, func(e actors.DirEntry) bool {
-		return out.AddDirEntry(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: e.Name, Off: e.Position})
-	}))
+	return r.list(cancel, in, func(e fuse.DirEntry, _ string) bool { return out.AddDirEntry(e) })
 }
 
 // ReadDirPlus implements fuse.RawFileSystem. An entry whose attributes are not known here goes without them: a listing must
 // not fetch file contents to learn their sizes.
 func (r *raw) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return status(r.fs.Readdir(caller(cancel, &in.InHeader), in.NodeId, in.Offset, func(e actors.DirEntry) bool {
-		entry := out.AddDirLookupEntry(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: e.Name, Off: e.Position})
+	return r.list(cancel, in, func(e fuse.DirEntry, name string) bool {
+		entry := out.AddDirLookupEntry(e)
 		if entry == nil {
 			return false
 		}
-		if e.Name == "." || e.Name == ".." {
+		if name == "." || name == ".." {
 			return true
 		}
-		if a, ok := r.fs.LookupKnown(in.NodeId, e.Name); ok {
+		if a, ok := r.fs.LookupKnown(in.NodeId, name); ok {
 			fillEntry(&a, entry)
 		}
 		return true
+	})
+}
+
+// list gives add the entries of a directory stream as the kernel gets them, each with its name, until add refuses one.
+func (r *raw) list(cancel <-chan struct{}, in *fuse.ReadIn, add func(e fuse.DirEntry, name string) bool) fuse.Status {
+	p := parsePosition(in.Offset)
+	return status(r.fs.Readdir(caller(cancel, &in.InHeader), in.NodeId, p.cursor, func(e actors.DirEntry) bool {
+		var sent string
+		p, sent = p.after(e.Next, e.Name)
+		return add(fuse.DirEntry{Ino: e.Ino, Mode: e.Type, Name: sent, Off: p.offset()}, e.Name)
 	}))
 }
 

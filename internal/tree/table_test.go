@@ -65,7 +65,7 @@ func (m *model) check() {
 		if !ok || seen[e.Name] || e.Node != want.Node || e.Covers != want.Covers {
 			m.t.Fatalf("After yields %q (again: %v), want %+v", e.Name, seen[e.Name], want)
 		}
-		if e.Cookie <= last || e.Cookie <= tree.DotDotCookie || e.Cookie > math.MaxInt64 {
+		if e.Cookie <= last || e.Cookie <= tree.DotCookie || e.Cookie >= tree.DotDotCookie {
 			m.t.Fatalf("cookie %d of %q comes after %d", e.Cookie, e.Name, last)
 		}
 		last, seen[e.Name] = e.Cookie, true
