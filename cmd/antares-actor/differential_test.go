@@ -60,7 +60,9 @@ func differ(t *testing.T, seed uint64) {
 		expected := testfs.Take(t, plain, look)
 		testfs.Same(t, "mount", testfs.Take(t, m.Point, look), "plain directory", expected)
 		m.Unmount()
-		lab.KernelOverlay(lab.Checkout(repo.Dir, "HEAD"), upper, func(point string) {
+		lower := lab.Checkout(repo.Dir, "HEAD")
+		lab.Actor("fsck", "--lower", "dir:"+lower, upper).OK()
+		lab.KernelOverlay(lower, upper, func(point string) {
 			testfs.Same(t, "overlayfs over upper", testfs.Take(t, point, look), "plain directory", expected)
 		})
 		again := lab.Mount(testfs.Spec{Origin: origin, Upper: upper})

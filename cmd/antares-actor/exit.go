@@ -73,6 +73,9 @@ func exitCode(err error) int {
 	if errors.As(err, &status) {
 		return int(status)
 	}
+	if errors.As(err, new(fsckError)) {
+		return fsckFailed
+	}
 	for _, row := range exitCodes {
 		if errors.Is(err, row.err) {
 			return row.code
