@@ -7,9 +7,11 @@ LINTER := bin/golangci-lint-v2.15.0
 LIMIT  := -timeout 8m
 RACE   := go test -race $(LIMIT) -parallel 4
 ARGS   :=
+OPS    := 100000
+SEED   := 1
 
 .DEFAULT_GOAL := build
-.PHONY: build test race lint bench demo cover fmt help deps
+.PHONY: build test race lint bench demo cover fmt help deps fuzz-ops
 
 build: ## build bin/antares-actor
 	go build -o bin/ ./cmd/antares-actor
@@ -29,6 +31,9 @@ lint: $(LINTER) ## run the linters and the check of file lengths
 bench: deps ## compare with plain ext4, overlayfs and fuse-overlayfs, as root; ARGS=-quick for a trial
 	go run ./bench $(ARGS)
 
+fuzz-ops: deps ## compare OPS random operations with a plain directory and with kernel overlayfs, by seeds from SEED on
+	ANTARES_OPS=$(OPS) ANTARES_SEED=$(SEED) go test -v -count=1 -timeout 2h -run 'TestRandomOperations|TestUppersGo' ./cmd/antares-actor
+
 demo: build ## show the main job from end to end; ARGS=-keep leaves its files
 	.ci/install-deps git fuse3 sqlite3
 	go run ./internal/demo -program bin/antares-actor $(ARGS)
@@ -43,7 +48,7 @@ deps: ## install the Debian packages that the tests need and that are missing
 	.ci/install-deps git fuse3 sqlite3 attr gcc e2fsprogs xfsprogs btrfs-progs
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(LINTER): # built here, since a linter refuses sources of a newer Go than its own
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(patsubst bin/golangci-lint-%,%,$@)

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -43,7 +44,7 @@ func improvise(args []string) error {
 	script := make([]op, number)
 	w := newWorld()
 	for i := range script {
-		script[i] = randomOp(r, existing())
+		script[i] = drawOp(r)
 		w.perform(i, script[i])
 	}
 	b, err := json.Marshal(script)
@@ -68,6 +69,7 @@ func replay(args []string) error {
 }
 
 func newWorld() *world {
+	runtime.LockOSThread() // which user acts is the thread's own
 	unix.Umask(0o022)
 	debug.SetPanicOnFault(true)
 	return &world{held: [slots]int{-1, -1, -1, -1}, out: bufio.NewWriter(os.Stdout)}
@@ -75,19 +77,31 @@ func newWorld() *world {
 
 func (w *world) perform(i int, o op) {
 	w.index = i
+	if o.As != 0 {
+		_ = errors.Join(unix.Setfsgid(o.As), unix.Setfsuid(o.As))
+	}
 	said, err := performers[o.Kind](w, o)
+	if o.As != 0 {
+		_ = errors.Join(unix.Setfsuid(0), unix.Setfsgid(0))
+	}
 	fmt.Fprintf(w.out, "%d %v = %s %s\n", i, o, errname(err), said)
 }
 
-// existing lists the paths at and below the working directory.
-func existing() []string {
-	var paths []string
-	_ = filepath.WalkDir(".", func(path string, _ fs.DirEntry, _ error) error {
+// drawOp draws an operation on what there is at and below the working directory.
+func drawOp(r *rand.Rand) op {
+	var paths, dirs []string
+	_ = filepath.WalkDir(".", func(path string, e fs.DirEntry, _ error) error {
 		paths = append(paths, path)
+		if e.IsDir() && strings.Count(path, "/") < deepest {
+			dirs = append(dirs, path)
+		}
 		return nil
 	})
-	return paths
+	return randomOp(r, paths, dirs)
 }
+
+// deepest is how far below directories are made on purpose.
+const deepest = 5
 
 const nonblock = unix.O_NONBLOCK | unix.O_CLOEXEC
 
@@ -116,8 +130,7 @@ var performers = map[string]func(*world, op) (string, error){
 	"chmod":    func(_ *world, o op) (string, error) { return "", unix.Chmod(o.A, o.Mode) },
 	"chown":    func(_ *world, o op) (string, error) { return "", unix.Lchown(o.A, int(o.N%3), int(o.M%3)) },
 	"utimens": func(_ *world, o op) (string, error) {
-		at := unix.Timespec{Sec: 1_000_000_000 + o.N, Nsec: o.M * 1001}
-		return "", unix.UtimesNanoAt(unix.AT_FDCWD, o.A, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+		return "", unix.UtimesNanoAt(unix.AT_FDCWD, o.A, o.times(), unix.AT_SYMLINK_NOFOLLOW)
 	},
 	"readdir":  readdir,
 	"readlink": func(_ *world, o op) (string, error) { return readlink(o.A) },
@@ -136,7 +149,20 @@ var performers = map[string]func(*world, op) (string, error){
 	},
 	"listxattr":   listxattr,
 	"removexattr": func(_ *world, o op) (string, error) { return "", unix.Lremovexattr(o.A, o.Key) },
-	"mknod":       func(_ *world, o op) (string, error) { return "", unix.Mknod(o.A, unix.S_IFIFO|o.Mode&0o777, 0) },
+	"mknod": func(_ *world, o op) (string, error) {
+		kind := []uint32{unix.S_IFIFO, unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK, unix.S_IFREG}[o.Flag]
+		return "", unix.Mknod(o.A, kind|o.Mode&0o777, int(unix.Mkdev(7, uint32(o.N))))
+	},
+	"mkdirs":    func(_ *world, o op) (string, error) { return "", bare(os.MkdirAll(o.A, 0o755)) },
+	"removeall": removeAll,
+	"fleeting":  (*world).fleeting,
+	"nofollow": func(w *world, o op) (string, error) {
+		return w.open(o.A, unix.O_RDWR|unix.O_TRUNC|unix.O_NOFOLLOW, 0, content)
+	},
+	"clone": (*world).clone,
+	"access": func(_ *world, o op) (string, error) {
+		return "", unix.Faccessat2(unix.AT_FDCWD, o.A, uint32(o.Flag), unix.AT_EACCESS)
+	},
 	"tmpfile": func(w *world, o op) (string, error) {
 		return w.open(filepath.Dir(o.A), unix.O_TMPFILE|unix.O_RDWR, o.Mode, func(fd int) (string, error) {
 			if said, err := w.write(fd, o); err != nil {
@@ -146,8 +172,7 @@ var performers = map[string]func(*world, op) (string, error){
 		})
 	},
 	"fallocate": func(w *world, o op) (string, error) {
-		mode := []uint32{0, 0, unix.FALLOC_FL_KEEP_SIZE, unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE, unix.FALLOC_FL_ZERO_RANGE, 0}[o.Flag]
-		return w.open(o.A, unix.O_WRONLY, 0, func(fd int) (string, error) { return "", unix.Fallocate(fd, mode, o.N, o.M+1) })
+		return w.open(o.A, unix.O_WRONLY, 0, func(fd int) (string, error) { return "", unix.Fallocate(fd, o.hole(), o.N, o.M+1) })
 	},
 	"copyrange": func(w *world, o op) (string, error) {
 		return w.open(o.A, unix.O_RDONLY, 0, func(from int) (string, error) {
@@ -164,6 +189,7 @@ var performers = map[string]func(*world, op) (string, error){
 		return w.open(o.A, unix.O_RDONLY, 0, func(fd int) (string, error) { return "", unix.Fsync(fd) })
 	},
 	"hold":      (*world).hold,
+	"holdtmp":   (*world).hold,
 	"slotclose": func(w *world, o op) (string, error) { return "", w.letGo(o.Slot) },
 	"slotread":  func(w *world, o op) (string, error) { return content(w.held[o.Slot]) },
 	"slotwrite": func(w *world, o op) (string, error) { return w.write(w.held[o.Slot], o) },
@@ -172,7 +198,13 @@ var performers = map[string]func(*world, op) (string, error){
 		err := unix.Fstat(w.held[o.Slot], &st)
 		return describeStat(&st, err)
 	},
-	"slottruncate": func(w *world, o op) (string, error) { return "", unix.Ftruncate(w.held[o.Slot], o.N) },
+	"slottruncate":  func(w *world, o op) (string, error) { return "", unix.Ftruncate(w.held[o.Slot], o.N) },
+	"slotlink":      (*world).slotLink,
+	"slotattr":      (*world).slotAttr,
+	"slotmmap":      func(w *world, o op) (string, error) { return scribble(w.held[o.Slot], o) },
+	"slotfallocate": func(w *world, o op) (string, error) { return "", unix.Fallocate(w.held[o.Slot], o.hole(), o.N, o.M+1) },
+	"slotat":        (*world).slotAt,
+	"slotreaddir":   (*world).slotReaddir,
 }
 
 // open opens a file, never waiting for a pipe's other end, and calls use with it.
@@ -200,37 +232,29 @@ func (w *world) data(n int64) []byte {
 
 func (w *world) write(fd int, o op) (string, error) { return count(unix.Pwrite(fd, w.data(o.M), o.N)) }
 
-func (w *world) hold(o op) (string, error) {
-	_ = w.letGo(o.Slot)
-	fd, err := unix.Open(o.A, []int{unix.O_RDONLY, unix.O_RDWR, unix.O_RDWR, unix.O_RDWR | unix.O_CREAT, unix.O_RDONLY | unix.O_DIRECTORY, unix.O_RDWR | unix.O_APPEND}[o.Flag]|nonblock, 0o640)
-	if err == nil {
-		w.held[o.Slot] = fd
-	}
-	return "", err
-}
-
-func (w *world) letGo(slot int) error {
-	err := unix.Close(w.held[slot])
-	w.held[slot] = -1
-	return err
-}
-
 func (w *world) rename(o op) (string, error) {
 	flags := []uint{0, 0, 0, 0, unix.RENAME_NOREPLACE, unix.RENAME_EXCHANGE}[o.Flag]
 	return "", unix.Renameat2(unix.AT_FDCWD, o.A, unix.AT_FDCWD, o.B, flags)
 }
 
 func readdir(_ *world, o op) (string, error) {
-	entries, err := os.ReadDir(o.A)
+	dir, err := os.OpenFile(o.A, unix.O_DIRECTORY, 0) // else it waits for a pipe's writer
 	if err != nil {
-		return "", errors.Unwrap(err)
+		return "", bare(err)
 	}
-	var names []string
+	defer dir.Close()
+	return listed(dir)
+}
+
+// listed is what an open directory has.
+func listed(dir *os.File) (string, error) {
+	entries, err := dir.ReadDir(-1)
+	var all []string
 	for _, e := range entries {
-		names = append(names, short(e.Name())+" "+e.Type().String()[:1])
+		all = append(all, short(e.Name())+" "+e.Type().String()[:1])
 	}
-	slices.Sort(names)
-	return strings.Join(names, ","), nil
+	slices.Sort(all)
+	return strings.Join(all, ","), bare(err)
 }
 
 func readlink(path string) (string, error) {
@@ -242,10 +266,9 @@ func readlink(path string) (string, error) {
 func listxattr(_ *world, o op) (string, error) {
 	buf := make([]byte, 4096)
 	n, err := unix.Llistxattr(o.A, buf)
-	names := strings.Split(string(buf[:max(n, 0)]), "\x00")
-	names = slices.DeleteFunc(names, func(s string) bool { return !strings.HasPrefix(s, "user.") })
-	slices.Sort(names)
-	return strings.Join(names, ","), err
+	all := strings.Split(string(buf[:max(n, 0)]), "\x00")
+	slices.Sort(all)
+	return strings.Join(all, ","), err
 }
 
 func content(fd int) (string, error) {
@@ -290,6 +313,15 @@ func describeStat(st *unix.Stat_t, err error) (string, error) {
 		text += fmt.Sprintf(" mtime %d.%09d", st.Mtim.Sec, st.Mtim.Nsec)
 	}
 	return text, nil
+}
+
+// bare is the errno that an error of package os wraps.
+func bare(err error) error {
+	var e unix.Errno
+	if errors.As(err, &e) {
+		return e
+	}
+	return err
 }
 
 func sum(b []byte) string { return fmt.Sprintf("%.6x", sha256.Sum256(b)) }

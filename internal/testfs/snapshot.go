@@ -18,7 +18,7 @@ import (
 type Snapshot map[string]string
 
 // Look says what a snapshot holds beside type, permissions, owner, size (not of directories), links (not of directories),
-// content, targets and extended user attributes.
+// content, targets and extended attributes.
 type Look struct {
 	// Before makes modification times part of it where they are earlier than this (unix seconds): those that somebody set or
 	// that came with a file. Later ones show as "now". Pipes have none: on FUSE the kernel does not count writing to one.
@@ -105,7 +105,7 @@ func xattrsOf(path string) (string, error) {
 	slices.Sort(all)
 	text := ""
 	for _, name := range all {
-		if !strings.HasPrefix(name, "user.") { // the others are marks of overlay file systems and of security modules
+		if name == "" || strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "system.") {
 			continue
 		}
 		value := make([]byte, 4096)
