@@ -1,8 +1,6 @@
 package main_test
 
 import (
-	"fmt"
-	"os"
 	"testing"
 
 	"github.com/antares-actor/antares-actor/internal/testfs"
@@ -39,14 +37,4 @@ func eachAsOnPlain(t *testing.T, repo *origintest.Repo, scripts map[string]strin
 			asOnPlain(t, suite.New(t), repo, script)
 		})
 	}
-}
-
-// asRole is the beginning of a shell command that runs this test binary in a role.
-func asRole(t *testing.T, role string) string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("env '%s' '%s' ", testfs.AsRole(role)[0], self)
 }
