@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -11,33 +10,6 @@ import (
 )
 
 // Real programs in a mount.
-
-func TestSQLiteInWALModeIsSafeForSeveralProcesses(t *testing.T) {
-	t.Parallel()
-	repo := helloRepo(t)
-	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
-		lab.Need("sqlite3", "sqlite3")
-		m := lab.Mount(testfs.Spec{Origin: origin})
-		const writers, rows = 4, 100
-		script := fmt.Sprintf(`
-			test "$(sqlite3 state.db 'PRAGMA journal_mode=WAL; CREATE TABLE t (w INT, i INT, PRIMARY KEY (w, i));')" = wal
-			cat > write.sh <<-'END'
-				w=$1
-				for i in $(seq %d); do echo "INSERT INTO t VALUES ($w, $i);"; done | sqlite3 -cmd '.timeout 60000' state.db
-			END
-			for w in $(seq %d); do bash write.sh $w & pids="$pids $!"; done
-			for p in $pids; do wait $p; done
-			sqlite3 state.db 'PRAGMA integrity_check; SELECT count(*) FROM t; SELECT count(DISTINCT w) FROM t;'`, rows, writers)
-		want := fmt.Sprintf("ok\n%d\n%d\n", writers*rows, writers)
-		if out := lab.Shell(m.Path(project), "pids=; "+script); out != want {
-			t.Errorf("sqlite3 says %q, want %q", out, want)
-		}
-		m.Unmount()
-		if out := lab.Shell(m.InUpper(project), "sqlite3 state.db 'PRAGMA integrity_check; SELECT count(*) FROM t;'"); out != fmt.Sprintf("ok\n%d\n", writers*rows) {
-			t.Errorf("in upper sqlite3 says %q", out)
-		}
-	})
-}
 
 func TestGitWorksOnAMountedTree(t *testing.T) {
 	t.Parallel()
