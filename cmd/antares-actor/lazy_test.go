@@ -131,3 +131,22 @@ func TestNothingIsFetchedByBeingListed(t *testing.T) {
 		t.Errorf("listing the mounts fetched %q", asked)
 	}
 }
+
+// TestTruncatingAFileFetchesNothing: what is cut off is not brought first, whoever cuts it.
+func TestTruncatingAFileFetchesNothing(t *testing.T) {
+	t.Parallel()
+	files := make(map[string]string)
+	for i := range 4 {
+		files[fmt.Sprint("f", i)] = strings.Repeat(fmt.Sprint("line ", i, "\n"), 200_000)
+	}
+	repo := importRepo(t, files)
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		looked := lab.Mount(testfs.Spec{Origin: origin, Cache: lab.Path("cache-a")})
+		lab.Shell(looked.Point, "ls -l f0 f1 f2 f3")
+		cut := lab.Mount(testfs.Spec{Origin: origin, Cache: lab.Path("cache-b")})
+		lab.Shell(cut.Point, "echo x > f0; truncate -s 0 f1; cp f0 f2; dd if=f0 of=f3 status=none; rm f2; cat f0 f1 f3")
+		if got, want := cut.Unmount().OriginBytes, looked.Unmount().OriginBytes; got > want {
+			t.Errorf("truncating fetched %d bytes, looking at the files' sizes %d", got, want)
+		}
+	})
+}
