@@ -63,7 +63,7 @@ func TestWhatRandomOperationsLeftCanBeRemoved(t *testing.T) {
 	for seed := uint64(11); seed < 14; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			repo, lab := importRepo(t, initialTree(seed)), suite.New(t)
+			repo, lab := importRepo(t, initialTree(seed, "tree")), suite.New(t)
 			m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir})
 			lab.Role(m.Path("tree"), "improvise", fmt.Sprint(seed), "0", "1500", lab.Path("script"))
 			lab.Shell(m.Point, "rm -rf tree && ! test -e tree && test -z \"$(ls -A)\" && mkdir tree && test -z \"$(ls -A tree)\" && rmdir tree")
