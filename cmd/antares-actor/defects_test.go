@@ -63,10 +63,10 @@ func TestWhatRandomOperationsLeftCanBeRemoved(t *testing.T) {
 	for seed := uint64(11); seed < 14; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			repo, lab := importRepo(t, initialTree(seed, "tree")), suite.New(t)
+			repo, lab := importRepo(t, initialTree(seed, "top/tree")), suite.New(t)
 			m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir})
-			lab.Role(m.Path("tree"), "improvise", fmt.Sprint(seed), "0", "1500", lab.Path("script"))
-			lab.Shell(m.Point, "rm -rf tree && ! test -e tree && test -z \"$(ls -A)\" && mkdir tree && test -z \"$(ls -A tree)\" && rmdir tree")
+			lab.Role(m.Path("top/tree"), "improvise", fmt.Sprint(seed), "0", "1500", lab.Path("script"))
+			lab.Shell(m.Point, "rm -rf top && ! test -e top && test -z \"$(ls -A)\" && mkdir top && test -z \"$(ls -A top)\" && rmdir top")
 			m.Unmount()
 			again := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Upper: m.Upper})
 			wantEmpty(t, again.Point)
