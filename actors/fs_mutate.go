@@ -112,8 +112,10 @@ func (f *FS) SetXattr(who Caller, ino uint64, name string, value []byte, flags i
 	if err != nil {
 		return err
 	}
-	if value == nil && n.State().Where == tree.Lower {
-		return errno("removexattr", unix.ENODATA)
+	if s := n.State(); value == nil && s.Where == tree.Lower { // nothing to copy up for, if there is nothing to remove
+		if _, err := f.core.layerOf(s).Xattr(n, s, name, nil); err != nil {
+			return err
+		}
 	}
 	return f.ask(who, n.Owner, &setXattr{Node: n, Name: strings.Clone(name), Value: bytes.Clone(value), Flags: flags})
 }

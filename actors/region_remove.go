@@ -63,8 +63,6 @@ func (r *region) removeNow(m *remove, e tree.Entry, n *tree.Node) error {
 		return err
 	}
 	defer dir.Release()
-	end := r.core.upper.Moves.Begin()
-	defer end()
 	if r.below(n, dir, m.Name) {
 		if err := r.core.upper.Store.Whiteout(dir, m.Name); err != nil {
 			return err
@@ -83,6 +81,7 @@ func (r *region) removeNow(m *remove, e tree.Entry, n *tree.Node) error {
 		r.loseName(n)
 		return nil
 	}
+	defer r.core.upper.Moves.Begin()()
 	if err := r.core.upper.Store.Orphan(dir, m.Name, n.Ino, e.Covers); err != nil {
 		return err
 	}
@@ -169,19 +168,6 @@ func (r *region) orphaned(n *tree.Node) {
 	if r.core.index.Find(n.Ino) == nil { // it never heard of it
 		r.core.upperActor.Tell(&reap{Ino: n.Ino, Type: n.Type})
 	}
-}
-
-// displace prepares that n, which stands at dir/name, is replaced by a rename: an upper file gets a link in the work
-// directory first. Directories are exchanged, not replaced.
-func (r *region) displace(n, parent *tree.Node, dir *upper.File, name string) (kept bool, err error) {
-	if n.State().Where == tree.Lower || n.IsDir() {
-		return false, nil
-	}
-	kept, err = r.mustKeep(n, parent, name)
-	if err != nil || !kept {
-		return false, err
-	}
-	return true, r.core.upper.Store.Keep(dir, name, n.Ino)
 }
 
 // reseat gives a file that lost the name by which it was opened, but has another, that other one.

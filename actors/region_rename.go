@@ -48,13 +48,23 @@ func (r *region) rename(m *rename) {
 			return
 		}
 	}
-	if !r.promoted(m, n) || !r.promoted(m, m.NewParent) || target != nil && several(target) && !r.promoted(m, target) || !m.begin() {
+	if !r.promotedAll(m, n, m.OldParent, m.NewParent) || target != nil && several(target) && !r.promoted(m, target) || !m.begin() {
 		return
 	}
 	if target != nil && !r.detached(m, target) {
 		return
 	}
 	r.renameNow(m, from, to, n, target)
+}
+
+// promotedAll is promoted for several nodes. The old parent is not in upper with n if n stands elsewhere by another name.
+func (r *region) promotedAll(m *rename, nodes ...*tree.Node) bool {
+	for _, n := range nodes {
+		if !r.promoted(m, n) {
+			return false
+		}
+	}
+	return true
 }
 
 // renamable applies the rules that need no I/O.
@@ -76,16 +86,11 @@ func renamable(m *rename, n, target *tree.Node) error {
 
 // free readies a directory of upper for standing at a name that the origin has or not: one with a lower half gets a redirect
 // to it, any other one must not show what the origin has at the new name. It comes before the rename: after a crash the
-// directory shows the same at the old name.
-func (r *region) free(n *tree.Node, covered bool) error {
+// directory shows the same at the old name. f is the directory itself.
+func (r *region) free(n *tree.Node, f *upper.File, covered bool) error {
 	if !n.IsDir() {
 		return nil
 	}
-	f, err := r.core.upper.Open(n)
-	if err != nil {
-		return err
-	}
-	defer f.Release()
 	s := *n.State()
 	if !s.HasLower() || s.Object == object.EmptyTree && s.Below == nil {
 		if covered {
@@ -112,6 +117,31 @@ func (r *region) free(n *tree.Node, covered bool) error {
 	return nil
 }
 
+// openAll opens those of the nodes that are directories, nil for the others. release gives them back.
+func (r *region) openAll(nodes ...*tree.Node) (files []*upper.File, err error) {
+	for _, n := range nodes {
+		if !n.IsDir() {
+			files = append(files, nil)
+			continue
+		}
+		f, err := r.core.upper.Open(n)
+		if err != nil {
+			release(files)
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func release(files []*upper.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Release()
+		}
+	}
+}
+
 // renameNow does the rename and hands the new parent's half on.
 func (r *region) renameNow(m *rename, from, to tree.Entry, n, target *tree.Node) {
 	covered, err := r.move(m, from, to, n, target)
@@ -128,36 +158,48 @@ func (r *region) renameNow(m *rename, from, to tree.Entry, n, target *tree.Node)
 
 // move renames on disk and publishes where the two nodes are now. covered says that the origin has the new name.
 func (r *region) move(m *rename, from, to tree.Entry, n, target *tree.Node) (covered bool, err error) {
-	defer r.core.upper.Moves.Begin()()
-	kept, covered, err := r.moveOnDisk(m, from, to, n, target)
+	files, err := r.openAll(m.OldParent, m.NewParent, n)
 	if err != nil {
+		return false, err
+	}
+	defer release(files)
+	keep := false
+	if target != nil {
+		if keep, err = r.keepDisplaced(m, target, files[1]); err != nil {
+			return false, err
+		}
+	}
+	end := r.core.upper.Moves.Begin() // until its end nothing may be opened by its node: what is lost would be looked for for ever
+	if covered, err = r.moveOnDisk(m, files, from, to, n, target, keep); err != nil {
+		end()
 		return false, err
 	}
 	if at := n.Place(); n.IsDir() || at.Parent == m.OldParent && at.Name == m.OldName {
 		n.SetPlace(tree.Place{Parent: m.NewParent, Name: m.NewName})
 	}
 	r.relist(n, m)
-	if kept {
+	if keep {
 		r.orphaned(target)
-	} else if target != nil {
+	}
+	end()
+	if !keep && target != nil {
 		r.loseName(target)
 	}
 	return covered, nil
 }
 
-// moveOnDisk renames in upper. kept says that the target now stands in the work directory; covered, that the new name held
-// a whiteout.
-func (r *region) moveOnDisk(m *rename, from, to tree.Entry, n, target *tree.Node) (kept, covered bool, err error) {
-	oldDir, err := r.core.upper.Open(m.OldParent)
-	if err != nil {
-		return false, false, err
+// keepDisplaced tells whether what a rename displaces from its new name, in dir, must be kept in the work directory.
+func (r *region) keepDisplaced(m *rename, target *tree.Node, dir *upper.File) (bool, error) {
+	if r.below(target, dir, m.NewName) {
+		return false, nil
 	}
-	defer oldDir.Release()
-	newDir, err := r.core.upper.Open(m.NewParent)
-	if err != nil {
-		return false, false, err
-	}
-	defer newDir.Release()
+	return r.mustKeep(target, m.NewParent, m.NewName)
+}
+
+// moveOnDisk renames in upper. files are the two parents and what moves; keep is keepDisplaced's answer. covered says that the
+// new name held a whiteout.
+func (r *region) moveOnDisk(m *rename, files []*upper.File, from, to tree.Entry, n, target *tree.Node, keep bool) (covered bool, err error) {
+	oldDir, newDir := files[0], files[1]
 	store := r.core.upper.Store
 	move := upper.Move{
 		From: oldDir, OldName: m.OldName, To: newDir, NewName: m.NewName, Whiteout: from.Covers, Dir: n.IsDir(),
@@ -166,21 +208,23 @@ func (r *region) moveOnDisk(m *rename, from, to tree.Entry, n, target *tree.Node
 	if target == nil {
 		covered = store.HasWhiteout(newDir, m.NewName)
 		move.Covered = covered
-	} else if target.IsDir() && !r.below(target, newDir, m.NewName) {
-		move.Replaced, move.ReplacedDir, kept = target.Ino, true, true
-	} else if kept, err = r.displace(target, m.NewParent, newDir, m.NewName); err != nil {
-		return false, false, err
+	} else if keep && target.IsDir() {
+		move.Replaced, move.ReplacedDir = target.Ino, true // they are exchanged, not replaced
+	} else if keep {
+		if err := store.Keep(newDir, m.NewName, target.Ino); err != nil {
+			return false, err
+		}
 	}
-	if err := errors.Join(r.inUpper(n, oldDir, m.OldName), r.free(n, covered)); err != nil {
-		return false, false, err
+	if err := errors.Join(r.inUpper(n, oldDir, m.OldName), r.free(n, files[2], covered)); err != nil {
+		return false, err
 	}
 	if err := store.Rename(move); err != nil {
-		if kept && !move.ReplacedDir {
+		if keep && !move.ReplacedDir {
 			_ = store.Reap(target.Ino, target.Type)
 		}
-		return false, false, err
+		return false, err
 	}
-	return kept, covered, nil
+	return covered, nil
 }
 
 // hand gives the new parent's half of a rename to its region.
@@ -198,7 +242,7 @@ func (r *region) adopt(a *adopt) {
 
 // exchange swaps two names. Each keeps knowing whether the origin has it.
 func (r *region) exchange(m *rename, from, to tree.Entry, n, target *tree.Node) {
-	if !r.promoted(m, n) || !r.promoted(m, target) || !m.begin() {
+	if !r.promotedAll(m, n, target, m.OldParent, m.NewParent) || !m.begin() {
 		return
 	}
 	if err := r.exchangeNow(m, from, to, n, target); err != nil {
@@ -213,18 +257,14 @@ func (r *region) exchange(m *rename, from, to tree.Entry, n, target *tree.Node) 
 }
 
 func (r *region) exchangeNow(m *rename, from, to tree.Entry, n, target *tree.Node) error {
-	oldDir, err := r.core.upper.Open(m.OldParent)
+	files, err := r.openAll(m.OldParent, m.NewParent, n, target)
 	if err != nil {
 		return err
 	}
-	defer oldDir.Release()
-	newDir, err := r.core.upper.Open(m.NewParent)
-	if err != nil {
-		return err
-	}
-	defer newDir.Release()
+	defer release(files)
+	oldDir, newDir := files[0], files[1]
 	if err := errors.Join(
-		r.inUpper(n, oldDir, m.OldName), r.inUpper(target, newDir, m.NewName), r.free(n, to.Covers), r.free(target, from.Covers),
+		r.inUpper(n, oldDir, m.OldName), r.inUpper(target, newDir, m.NewName), r.free(n, files[2], to.Covers), r.free(target, files[3], from.Covers),
 	); err != nil {
 		return err
 	}
