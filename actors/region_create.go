@@ -81,6 +81,9 @@ func (r *region) createTemp(m *createTemp) {
 		m.finish(errno("create temporary file", unix.ENOENT))
 		return
 	}
+	if _, local := m.Parent.State().Local(); local && !r.promoted(m, m.Parent) { // it may be set-gid, or have default ACLs
+		return
+	}
 	if !m.begin() {
 		return
 	}

@@ -32,10 +32,10 @@ type world struct {
 }
 
 // improvise draws operations by a seed, performs them in the working directory, which is the plain one, prints how each
-// ended, and writes them to a script.
+// ended, and writes them to a script. Operations of the kinds WITHOUT are drawn again.
 func improvise(args []string) error {
-	if len(args) != 4 {
-		return errors.New("improvise SEED PART NUMBER SCRIPT")
+	if len(args) < 4 || len(args) > 5 {
+		return errors.New("improvise SEED PART NUMBER SCRIPT [WITHOUT]")
 	}
 	seed, _ := strconv.ParseUint(args[0], 10, 64)
 	part, _ := strconv.Atoi(args[1])
@@ -44,7 +44,8 @@ func improvise(args []string) error {
 	script := make([]op, number)
 	w := newWorld()
 	for i := range script {
-		script[i] = drawOp(r)
+		for script[i] = drawOp(r); len(args) == 5 && strings.Contains(args[4], script[i].Kind); script[i] = drawOp(r) {
+		}
 		w.perform(i, script[i])
 	}
 	b, err := json.Marshal(script)
