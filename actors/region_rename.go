@@ -205,12 +205,13 @@ func (r *region) moveOnDisk(m *rename, files []*upper.File, from, to tree.Entry,
 		From: oldDir, OldName: m.OldName, To: newDir, NewName: m.NewName, Whiteout: from.Covers, Dir: n.IsDir(),
 	}
 	covered = to.Covers
-	if target == nil {
+	switch {
+	case target == nil:
 		covered = store.HasWhiteout(newDir, m.NewName)
 		move.Covered = covered
-	} else if keep && target.IsDir() {
+	case keep && target.IsDir():
 		move.Replaced, move.ReplacedDir = target.Ino, true // they are exchanged, not replaced
-	} else if keep {
+	case keep:
 		if err := store.Keep(newDir, m.NewName, target.Ino); err != nil {
 			return false, err
 		}

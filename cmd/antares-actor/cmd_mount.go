@@ -120,7 +120,7 @@ func (c *mountCommand) serve(ctx context.Context, mountpoint string) error {
 func (c *mountCommand) announce(log *slog.Logger, m *actors.Mount) {
 	if c.readyFd < 0 || c.logFile != "" { // else our parent says it
 		log.Info("mounted", slog.String("on", m.Mountpoint()), slog.String("origin", c.shows()),
-			slog.String("commit", m.Commit().String()), slog.String("upper", c.upper))
+			slog.String("commit", commitOf(m)), slog.String("upper", c.upper))
 	}
 	if c.readyFd < 0 {
 		fmt.Printf("mounted %s on %s\nchanges go to %s\n", c.shows(), m.Mountpoint(), c.upper)
@@ -131,6 +131,14 @@ func (c *mountCommand) announce(log *slog.Logger, m *actors.Mount) {
 	_, _ = ready.WriteString(readyWord)
 	_ = ready.Close()
 	leaveTerminal(c.logFile)
+}
+
+// commitOf returns what a mount shows, "" if it has no origin.
+func commitOf(m *actors.Mount) string {
+	if m.Commit().IsZero() {
+		return ""
+	}
+	return m.Commit().String()
 }
 
 // serveUntilDone returns when the mount is gone. A signal unmounts it; if it is busy it goes on, and a further signal

@@ -30,12 +30,8 @@ type record struct {
 }
 
 func newRecord(m *actors.Mount, o *mountOptions) record {
-	commit := ""
-	if o.origin != "" {
-		commit = m.Commit().String()
-	}
 	return record{
-		Mountpoint: m.Mountpoint(), Origin: o.shows(), Commit: commit, Path: o.path,
+		Mountpoint: m.Mountpoint(), Origin: o.shows(), Commit: commitOf(m), Path: o.path,
 		Upper: o.upper, Work: m.Spec().Work, Cache: o.cache, PID: os.Getpid(),
 	}
 }
@@ -145,7 +141,7 @@ type statistics struct {
 func writeStats(path string, m *actors.Mount, store *cache.Store) error {
 	s := m.Stats()
 	return writeJSON(path, statistics{
-		Commit: s.Commit.String(), OriginRequests: s.Origin.Requests, OriginBytes: s.Origin.Bytes,
+		Commit: commitOf(m), OriginRequests: s.Origin.Requests, OriginBytes: s.Origin.Bytes,
 		Requests: s.Requests, Errors: s.Errors, Inodes: s.Inodes, Cache: store.Stats(),
 	})
 }

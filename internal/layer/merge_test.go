@@ -30,9 +30,9 @@ func show(i layer.Item) string {
 	return s
 }
 
-// lower and found read listings such as "f:a d:b": types are f, x (executable), l, d, m (submodule); in upper also w
+// lowerList and found read listings such as "f:a d:b": types are f, x (executable), l, d, m (submodule); in upper also w
 // (whiteout), o (opaque directory) and c (device).
-func lower(list string) []layer.Entry {
+func lowerList(list string) []layer.Entry {
 	modes := map[string]object.Mode{
 		"f": object.ModeFile, "x": object.ModeExec, "l": object.ModeSymlink, "d": object.ModeTree, "m": object.ModeGitlink,
 	}
@@ -80,7 +80,7 @@ func TestMerge(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			low, up := lower(tt.lower), found(tt.upper)
+			low, up := lowerList(tt.lower), found(tt.upper)
 			for _, item := range layer.Merge(low, up) {
 				got = append(got, show(item))
 			}
@@ -97,7 +97,7 @@ func FuzzMerge(f *testing.F) {
 	f.Add([]byte("fxldm"), []byte("wfldoc"))
 	f.Add([]byte("dddd"), []byte("dow"))
 	f.Fuzz(func(t *testing.T, below, above []byte) {
-		low, up := lower(words(below, "fxldm")), found(words(above, "flodwc"))
+		low, up := lowerList(words(below, "fxldm")), found(words(above, "flodwc"))
 		items := make(map[string]layer.Item)
 		for _, item := range layer.Merge(low, up) {
 			if _, twice := items[item.Name]; twice {
