@@ -33,6 +33,16 @@ type job struct {
 	waiting []any // promote and detach messages, in the order of arrival
 }
 
+// cut begins the truncation that a promotion with less than the whole content is: the request that it was for. If its
+// caller has gone, the promotion brings all.
+func (j *job) cut() bool {
+	if m, ok := j.waiting[0].(*promote); ok && m.Keep == j.keep && m.call().begin() {
+		return true
+	}
+	j.keep = keepAll
+	return false
+}
+
 func newCopyUp(c *core, self *handle) *copyUp {
 	return &copyUp{core: c, self: self, jobs: make(map[*tree.Node]*job)}
 }
@@ -44,7 +54,7 @@ func (c *copyUp) receive(msg any) {
 	case *detach:
 		c.detach(m)
 	case *reattach:
-		c.setOrphan(m.Node, false)
+		c.reattach(m)
 	case *relink:
 		c.relink(m)
 	case *learnSizes:
@@ -71,7 +81,7 @@ func (c *copyUp) failed(msg any) {
 			c.setOrphan(m.Node, false)
 		}
 	case *reattach:
-		c.setOrphan(m.Node, false)
+		c.reattach(m)
 	case *contentFetched:
 		c.end(m.Node, ErrPanic)
 	case *staged:
@@ -122,6 +132,18 @@ func (c *copyUp) setOrphan(n *tree.Node, orphan bool) {
 	}
 	s.Orphan = orphan
 	n.SetState(s)
+}
+
+// reattach gives a node its name back. If it was promoted meanwhile, its copy is in the work directory, and the name's region
+// has to move it.
+func (c *copyUp) reattach(m *reattach) {
+	if s := m.Node.State(); s.Where == tree.Upper && s.Orphan {
+		m.Parent.Owner.Tell((*restore)(m))
+		return
+	}
+	c.setOrphan(m.Node, false)
+	c.core.notifier.Tell(&invalidateInode{Ino: m.Node.Ino}) // others may have been told the link count 0
+	m.call().finish(m.Err)                                  // not before: the kernel would keep the link count
 }
 
 // named tells whether the directory in which a node stands shows it.

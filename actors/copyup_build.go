@@ -45,8 +45,8 @@ func (c *copyUp) build(n *tree.Node) {
 
 // plan gathers what the copy of a node is made of; ErrNotLoaded if it is not all here.
 func (c *copyUp) plan(n *tree.Node) (p plan, err error) {
-	s, keep := n.State(), keepAll
-	if j := c.jobs[n]; j != nil {
+	s, keep, j := n.State(), keepAll, c.jobs[n]
+	if j != nil {
 		keep = j.keep
 	}
 	lower := c.core.layerOf(s)
@@ -55,19 +55,26 @@ func (c *copyUp) plan(n *tree.Node) (p plan, err error) {
 		return p, err
 	}
 	p = plan{node: n, size: min(a.Size, keep)}
+	cuts := n.Type == unix.S_IFREG && (keep < a.Size || err != nil)
 	var target string
 	switch n.Type {
 	case unix.S_IFLNK:
 		target, err = lower.Readlink(n, s)
 	case unix.S_IFREG:
-		if keep > 0 && p.size > 0 {
+		if err = nil; keep > 0 && p.size > 0 {
 			p.src, err = lower.Source(n, s)
-		} else {
-			err = nil
 		}
 	}
-	if err == nil {
-		p.orig, err = c.original(n, a, target)
+	if err != nil {
+		return p, err
+	}
+	p.orig, err = c.original(n, a, target)
+	again := err == nil && cuts && !j.cut() // whoever wanted less has gone
+	if p.src != nil && (err != nil || again) {
+		_ = p.src.Close()
+	}
+	if again {
+		return c.plan(n)
 	}
 	return p, err
 }

@@ -184,7 +184,7 @@ func TestAPromotionBetweenDetachAndRemoval(t *testing.T) {
 			r := newRig(t, withProbe(func(_ string, msg any) func() {
 				if d, ok := msg.(*detach); ok {
 					if r := armed.Swap(nil); r != nil {
-						r.promoteBehind(d)
+						r.promoteBehind(d, func() {})
 					}
 				}
 				return nil
@@ -203,9 +203,9 @@ func TestAPromotionBetweenDetachAndRemoval(t *testing.T) {
 	}
 }
 
-// promoteBehind has the node promoted between its detachment and the return of the message that asked for it. It is called
-// by the copy-up actor, before it handles the message.
-func (r *rig) promoteBehind(d *detach) {
+// promoteBehind has the node promoted between its detachment and the return of the message that asked for it, and calls then
+// in between. It is called by the copy-up actor, before it handles the message.
+func (r *rig) promoteBehind(d *detach, then func()) {
 	m := &promoteNode{Node: d.Node, Keep: keepAll}
 	m.open()
 	r.fs.core.copyUp.Tell(&promote{Node: d.Node, Keep: keepAll, Msg: m})
@@ -213,6 +213,7 @@ func (r *rig) promoteBehind(d *detach) {
 	d.Back = &tree.Owner{ID: d.Back.ID, Tell: func(msg any) {
 		go func() {
 			<-m.done
+			then()
 			back(msg)
 		}()
 	}}

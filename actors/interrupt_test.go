@@ -92,6 +92,29 @@ func TestAMutationThatHasBegunIsAnswered(t *testing.T) {
 	}
 }
 
+// A truncation to a part is the promotion itself, which needs the content of that part.
+func TestATruncationWhoseCallerLeavesCutsNothing(t *testing.T) {
+	r := newRig(t)
+	ino := r.ino("a/deep/big.bin")
+	g := r.origin.holdUp("blob")
+	who, leave := leaver()
+	size, result := int64(5), make(chan error)
+	go func() { _, err := r.fs.Setattr(who, ino, AttrChange{Size: &size}); result <- err }()
+	<-g.arrived
+	written := make(chan error)
+	go func() { _, err := r.fs.Write(nobodyWaits, ino, []byte("X"), 10, false); written <- err }() // waits for the same promotion
+	leave()
+	wantErr(t, "truncate", <-result, ErrInterrupted)
+	close(g.open)
+	check(t, <-written)
+	if got, err := r.read("a/deep/big.bin"); err != nil || len(got) != 640_000 || got[:12] != "0123456789Xb" {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	check(t, r.truncate("a/deep/big.bin", 12))
+	r.wantText("a/deep/big.bin", "0123456789Xb")
+	r.wantSameAfterRemount()
+}
+
 func TestACallIsAnsweredOnce(t *testing.T) {
 	c := new(Call)
 	c.open()

@@ -87,6 +87,8 @@ type (
 		Value []byte
 		Flags int
 	}
+	// restore puts an orphan back under a name that it did not lose: the second half of a reattach.
+	restore reattach
 	// relay asks a region to load Dir and then to send Msg on to To, another region that needs Dir's table.
 	relay struct {
 		Dir *tree.Node
@@ -167,8 +169,14 @@ type (
 		Back *tree.Owner
 		Msg  request
 	}
-	// reattach takes a detach back: the removal failed.
-	reattach struct{ Node *tree.Node }
+	// reattach takes a detach back: the removal of the name failed with Err, which is what Msg is answered then.
+	reattach struct {
+		Node   *tree.Node
+		Parent *tree.Node
+		Name   string
+		Msg    request // nil if nobody waits
+		Err    error
+	}
 	// relink looks whether a file with several names in a local lower layer is in upper by now.
 	relink struct {
 		Call
@@ -180,6 +188,17 @@ type (
 		Sizes []int64
 	}
 )
+
+func (m *reattach) call() *Call {
+	if m.Msg == nil {
+		nobody := &Call{}
+		nobody.open()
+		return nobody
+	}
+	return m.Msg.call()
+}
+
+func (m *restore) call() *Call { return (*reattach)(m).call() }
 
 func (m *promote) call() *Call { return m.Msg.call() }
 func (m *detach) call() *Call  { return m.Msg.call() }

@@ -49,6 +49,8 @@ func (r *region) receive(msg any) {
 		r.remove(m)
 	case *reseat:
 		r.reseat(m)
+	case *restore:
+		r.restore(m)
 	case *rename:
 		r.rename(m)
 	case *adopt:
@@ -83,6 +85,9 @@ func (r *region) failed(msg any) {
 		r.core.notifier.Tell(&invalidateInode{Ino: m.Node.Ino})
 	case *remove:
 		doubt(m.Parent, m.Name)
+	case *restore:
+		doubt(m.Parent, m.Name)
+		m.call().finish(m.Err)
 	case *rename:
 		doubt(m.OldParent, m.OldName)
 		doubt(m.NewParent, m.NewName)

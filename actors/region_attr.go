@@ -10,11 +10,8 @@ import (
 func (r *region) setAttr(m *setAttr) {
 	if m.Node.State().Where == tree.Lower {
 		keep := keepAll
-		if m.Change.Size != nil && *m.Change.Size == 0 {
-			// O_TRUNC must not fetch what it throws away. The promotion then is the truncation, so it must not be interrupted.
-			if keep = 0; !m.begin() {
-				return
-			}
+		if m.Change.Size != nil { // what is cut off must not be fetched or copied: the promotion then is the truncation
+			keep = *m.Change.Size
 		}
 		r.core.copyUp.Tell(&promote{Node: m.Node, Keep: keep, Back: &r.self.Owner, Msg: m})
 		return

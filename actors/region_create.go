@@ -153,9 +153,7 @@ func (r *region) linkNow(m *link) error {
 		m.Node.SetPlace(tree.Place{Parent: m.Parent, Name: m.Name})
 		s.Orphan = false
 		m.Node.SetState(s)
-		if err := r.core.upper.Store.Reap(m.Node.Ino, m.Node.Type); err != nil {
-			return err
-		}
+		r.complain(m.Node, r.core.upper.Store.Reap(m.Node.Ino, m.Node.Type)) // it has its name already
 	}
 	r.gainName(m.Node)
 	m.node = m.Node

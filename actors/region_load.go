@@ -124,8 +124,8 @@ func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins m
 			continue
 		}
 		if known.Type == typ && sameFile(known.State(), &state) {
-			if s := known.State(); s.Where == tree.Lower && s.Orphan { // its removal was cut short
-				r.core.copyUp.Tell(&reattach{Node: known})
+			if known.State().Orphan && state.Where == tree.Lower { // its removal was cut short
+				r.core.copyUp.Tell(&reattach{Node: known, Parent: dir, Name: item.Name})
 			}
 			return known
 		}

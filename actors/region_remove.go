@@ -36,10 +36,7 @@ func (r *region) remove(m *remove) {
 		return
 	}
 	if err := r.removeNow(m, e, n); err != nil {
-		if n.State().Where == tree.Lower {
-			r.core.copyUp.Tell(&reattach{Node: n})
-		}
-		m.finish(err)
+		r.core.copyUp.Tell(&reattach{Node: n, Parent: m.Parent, Name: m.Name, Msg: m, Err: err})
 		return
 	}
 	m.Parent.SetTable(m.Parent.Table().Without(m.Name))

@@ -146,10 +146,11 @@ func release(files []*upper.File) {
 func (r *region) renameNow(m *rename, from, to tree.Entry, n, target *tree.Node) {
 	covered, err := r.move(m, from, to, n, target)
 	if err != nil {
-		if target != nil && target.State().Where == tree.Lower {
-			r.core.copyUp.Tell(&reattach{Node: target})
+		if target == nil {
+			m.finish(err)
+			return
 		}
-		m.finish(err)
+		r.core.copyUp.Tell(&reattach{Node: target, Parent: m.NewParent, Name: m.NewName, Msg: m, Err: err})
 		return
 	}
 	m.OldParent.SetTable(m.OldParent.Table().Without(m.OldName))

@@ -14,8 +14,8 @@ import (
 // Acquire before use, Release after.
 type File struct {
 	fd     int
-	opath  bool // immutable: not open for I/O; changed through /proc/self/fd
-	ro     bool // immutable: a regular file that could not be opened for writing
+	opath  bool  // immutable: not open for I/O; changed through /proc/self/fd
+	ro     error // immutable: why a regular file could not be opened for writing
 	st     unix.Stat_t
 	refs   atomic.Int32 // 0 is closed
 	counts *atomic.Int64
@@ -92,6 +92,9 @@ func (f *File) Truncate(size int64) error {
 	if f.opath {
 		return wrap("truncate", unix.EINVAL)
 	}
+	if f.ro != nil {
+		return wrap("truncate", f.ro)
+	}
 	return wrap("truncate", unix.Ftruncate(f.fd, size))
 }
 
@@ -116,8 +119,8 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteAt writes p. A short count without an error is what the file system took (a full disk).
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
-	if f.ro {
-		return 0, wrap("write", unix.EACCES)
+	if f.ro != nil {
+		return 0, wrap("write", f.ro)
 	}
 	for {
 		n, err := unix.Pwrite(f.fd, p, off)
@@ -141,6 +144,9 @@ func (f *File) Sync(dataOnly bool) error {
 
 // Allocate is fallocate(2).
 func (f *File) Allocate(mode uint32, off, length int64) error {
+	if f.ro != nil {
+		return wrap("fallocate", f.ro)
+	}
 	return wrap("fallocate", unix.Fallocate(f.fd, mode, off, length))
 }
 

@@ -107,6 +107,9 @@ func copyBuffered(dst *File, src io.ReaderAt, off, end int64) error {
 
 // CopyRange copies length bytes within upper, sharing blocks where the file system can.
 func (f *File) CopyRange(src *File, srcOff, dstOff int64, length int) (int, error) {
+	if f.ro != nil {
+		return 0, wrap("copy_file_range", f.ro)
+	}
 	n, err := unix.CopyFileRange(src.fd, &srcOff, f.fd, &dstOff, length, 0)
 	return max(n, 0), wrap("copy_file_range", err)
 }

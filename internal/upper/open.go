@@ -47,10 +47,10 @@ func (s *Store) openRegular(dir *File, name string) (*File, error) {
 	if errors.Is(err, unix.EACCES) {
 		fd, err = forceOpen(dir, name)
 	}
-	ro := false
+	var ro error
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) { // immutable, or remounted read-only
+		ro = err
 		fd, err = unix.Openat(dir.fd, name, unix.O_RDONLY|openFlags, 0)
-		ro = true
 	}
 	if err != nil {
 		return nil, wrap("open "+name, err)

@@ -36,12 +36,27 @@ func (s *Store) Unlink(dir *File, name string, whiteout bool) error {
 	if err := unix.Renameat2(dir.fd, name, s.tmp.fd, tmp, unix.RENAME_WHITEOUT); err != nil {
 		return wrap("unlink "+name, err)
 	}
-	return wrap("unlink "+name, unix.Unlinkat(s.tmp.fd, tmp, 0))
+	_ = unix.Unlinkat(s.tmp.fd, tmp, 0) // the name is gone: what fails here must not pass for a failure
+	return nil
 }
 
 // Keep adds a link to f, which stands at dir/name, in the work directory, before a rename replaces that name.
 func (s *Store) Keep(dir *File, name string, ino uint64) error {
 	return wrap("keep "+name, unix.Linkat(dir.fd, name, s.orphans.fd, orphanName(ino), 0))
+}
+
+// Restore takes back an Orphan or a CommitOrphan: the file stands at dir/name, of which upper has nothing. The directory's
+// times stay.
+func (s *Store) Restore(ino uint64, dir *File, name string) error {
+	parent, err := dir.Stat()
+	if err != nil {
+		return err
+	}
+	if err := unix.Renameat2(s.orphans.fd, orphanName(ino), dir.fd, name, unix.RENAME_NOREPLACE); err != nil {
+		return wrap("restore "+name, err)
+	}
+	_ = dir.Utimes(parent.Atim, parent.Mtim)
+	return nil
 }
 
 // Reap removes an orphan that nobody holds any more; a directory with all that is in it (whiteouts). Missing is fine.
@@ -78,6 +93,15 @@ func (s *Store) Rename(m Move) error {
 	if err := unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, unix.RENAME_EXCHANGE); err != nil {
 		return wrap("rename "+m.OldName, err)
 	}
+	if err := s.clearOld(m); err != nil {
+		back := unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, unix.RENAME_EXCHANGE)
+		return errors.Join(err, wrap("undo rename "+m.OldName, back))
+	}
+	return nil
+}
+
+// clearOld deals with what an exchange brought to the old place.
+func (s *Store) clearOld(m Move) error {
 	if m.ReplacedDir {
 		return s.Orphan(m.From, m.OldName, m.Replaced, m.Whiteout)
 	}

@@ -3,6 +3,7 @@ package upper
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -64,6 +65,7 @@ type scanner struct {
 	prefix string
 	stat   bool
 	found  []Found
+	err    error // of reading marks
 }
 
 // parseDirents reads struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name.
@@ -114,13 +116,17 @@ func (sc *scanner) complete(e *Found) error {
 		var path [unix.PathMax]byte
 		e.Redirect = string(sc.mark(e.Name, redirectName, path[:]))
 	}
-	return nil
+	return sc.err
 }
 
-// mark reads one of the overlay's own marks of a name into dst; nil if there is none.
+// mark reads one of the overlay's own marks of a name into dst; nil if there is none. A disk that fails must not make a
+// directory look as if it had none: what is below would show.
 func (sc *scanner) mark(name, mark string, dst []byte) []byte {
 	path := "/proc/self/fd/" + strconv.Itoa(sc.fd) + "/" + name
 	n, err := unix.Lgetxattr(path, sc.prefix+mark, dst)
+	if errors.Is(err, unix.EIO) || errors.Is(err, unix.ENOMEM) {
+		sc.err = wrap("getxattr "+name, err)
+	}
 	if err != nil {
 		return nil
 	}
