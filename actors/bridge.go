@@ -23,7 +23,11 @@ type AttachOptions struct {
 	Mountpoint string
 	FsName     string // the source in the mount table
 	Kernel     KernelOptions
+	UIDs, GIDs []IDRange // nil: ids show as the layers have them
 }
+
+// IDRange says that Count ids of the layers, from Layer on, show as those from Shown on.
+type IDRange struct{ Layer, Shown, Count uint32 }
 
 // KernelOptions are what mount(8) calls file-system-independent options. The zero value is nosuid,nodev.
 type KernelOptions struct {

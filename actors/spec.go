@@ -33,7 +33,8 @@ type MountSpec struct {
 	UID, GID   uint32        // whom the repository's files belong to
 	Over       bool          // the mountpoint may hold files, or another mount, which the mount hides
 	Kernel     KernelOptions
-	FsName     string // the source shown in the mount table; "" is the origin and commit
+	UIDs, GIDs []IDRange // what the layers' owners show as; nil: themselves
+	FsName     string    // the source shown in the mount table; "" is the origin and commit
 }
 
 func (s *MountSpec) check() error {

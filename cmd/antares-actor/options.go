@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -31,6 +32,10 @@ type mountOptions struct {
 	fsname   string
 
 	ephemeral bool // upper is removed at the end
+	mapUID    []string
+	mapGID    []string
+	uids      []actors.IDRange // mapUID, parsed
+	gids      []actors.IDRange
 	over      bool
 	kernel    actors.KernelOptions
 }
@@ -46,6 +51,8 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug (each request), info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "append the log to this file (default standard error; with --detach, nowhere)")
+	f.StringArrayVar(&o.mapUID, "map-uid", nil, "FROM:TO:COUNT, users FROM... of the layers show as TO...; repeat it for more")
+	f.StringArrayVar(&o.mapGID, "map-gid", nil, "the same for groups")
 	f.BoolVar(&o.ephemeral, "ephemeral", false, "remove the changes when the mount ends; not with --upper")
 	f.BoolVar(&o.kernel.ReadOnly, "read-only", false, "refuse all changes")
 	f.BoolVar(&o.kernel.NoExec, "noexec", false, "refuse to run programs")
@@ -83,6 +90,13 @@ func (o *mountOptions) complete() error {
 			return fmt.Errorf("%w: --lower %q: give dir:PATH", errUsage, lower)
 		}
 		o.lowers[i] = "dir:" + abs
+	}
+	var err error
+	if o.uids, err = parseRanges("--map-uid", o.mapUID); err != nil {
+		return err
+	}
+	if o.gids, err = parseRanges("--map-gid", o.mapGID); err != nil {
+		return err
 	}
 	o.path = strings.Trim(o.path, "/")
 	if o.upper == "" {
@@ -136,8 +150,13 @@ func (o *mountOptions) args() []string {
 			args = append(args, opt.flag)
 		}
 	}
-	for _, lower := range o.lowers {
-		args = append(args, "--lower", lower)
+	for _, opt := range []struct {
+		flag   string
+		values []string
+	}{{"--lower", o.lowers}, {"--map-uid", o.mapUID}, {"--map-gid", o.mapGID}} {
+		for _, value := range opt.values {
+			args = append(args, opt.flag, value)
+		}
 	}
 	return args
 }
@@ -150,7 +169,37 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 	return actors.MountSpec{
 		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
+		UIDs: o.uids, GIDs: o.gids,
 	}
+}
+
+// parseRanges reads FROM:TO:COUNT words. No id may have two meanings.
+func parseRanges(flag string, words []string) (ranges []actors.IDRange, err error) {
+	for _, word := range words {
+		var r actors.IDRange
+		for i, field := range [...]*uint32{&r.Layer, &r.Shown, &r.Count} {
+			parts := strings.Split(word, ":")
+			n, err := strconv.ParseUint(parts[min(i, len(parts)-1)], 10, 32)
+			if err != nil || len(parts) != 3 {
+				return nil, fmt.Errorf("%w: %s %q: give FROM:TO:COUNT, three numbers", errUsage, flag, word)
+			}
+			*field = uint32(n)
+		}
+		if r.Count == 0 || r.Layer+r.Count-1 < r.Layer || r.Shown+r.Count-1 < r.Shown {
+			return nil, fmt.Errorf("%w: %s %q: the range is empty, or goes beyond the largest id", errUsage, flag, word)
+		}
+		for _, other := range ranges {
+			if overlap(r.Layer, other.Layer, r.Count, other.Count) || overlap(r.Shown, other.Shown, r.Count, other.Count) {
+				return nil, fmt.Errorf("%w: %s %q overlaps another range", errUsage, flag, word)
+			}
+		}
+		ranges = append(ranges, r)
+	}
+	return ranges, nil
+}
+
+func overlap(a, b, countA, countB uint32) bool {
+	return uint64(a) < uint64(b)+uint64(countB) && uint64(b) < uint64(a)+uint64(countA)
 }
 
 // randomName is a directory name that nobody else has.
