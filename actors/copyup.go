@@ -99,7 +99,7 @@ func (c *copyUp) parked() []any {
 }
 
 func (c *copyUp) promote(m *promote) {
-	if m.Node.State().Where == tree.Upper {
+	if m.Node.State().Where == tree.Upper || c.jobs[m.Node] == nil && c.adoptIndexed(m.Node) {
 		c.done(m, nil)
 		return
 	}
@@ -202,6 +202,10 @@ const xattrSizeMax = 64 << 10
 // commit puts the copy in place and publishes the node's new state. If it fails nothing has changed.
 func (c *copyUp) commit(n *tree.Node, st *upper.Staged) error {
 	s := *n.State()
+	if c.adoptIndexed(n) {
+		c.core.upper.Store.Abandon(st)
+		return nil
+	}
 	if err := c.commitOnDisk(n, s.Orphan, st); err != nil {
 		return err
 	}
@@ -239,13 +243,24 @@ func (c *copyUp) commitOnDisk(n *tree.Node, orphan bool, st *upper.Staged) error
 	return nil
 }
 
-// relink has a node that is new to the kernel, one name of several that a file has in a local lower layer, show what the file
-// was copied up to by another name meanwhile.
-func (c *copyUp) relink(m *relink) {
-	n := m.Node
-	if at, links, ok := c.core.upper.Store.Indexed(n.Ino); ok && n.State().Where == tree.Lower && c.jobs[n] == nil {
+// adoptIndexed has a node, one name of several that a file has in a local lower layer, show what the file was copied up to by
+// another name, if it was. Nodes of other names may have changed the number of links meanwhile.
+func (c *copyUp) adoptIndexed(n *tree.Node) bool {
+	if n.Links() == 0 {
+		return false
+	}
+	at, links, ok := c.core.upper.Store.Indexed(n.Ino)
+	if ok {
 		n.SetLinks(links)
 		n.SetState(tree.State{Where: tree.Upper, UpperIno: at, Indexed: true})
+	}
+	return ok
+}
+
+// relink looks whether a node that is new to the kernel is in the index by now.
+func (c *copyUp) relink(m *relink) {
+	if c.jobs[m.Node] == nil {
+		c.adoptIndexed(m.Node)
 	}
 	m.finish(nil)
 }

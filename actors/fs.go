@@ -109,10 +109,8 @@ func (f *FS) unseated(n *tree.Node) bool {
 }
 
 // unlinked tells whether a node is one name of several that a file has in a local lower layer, and is new to the kernel: the
-// file may have been copied up by another name.
-func (f *FS) unlinked(n *tree.Node) bool {
-	return n.Links() > 0 && n.State().Where == tree.Lower && f.core.index.Find(n.Ino) == nil
-}
+// file may have been copied up, or got and lost names, by the node of another name.
+func (f *FS) unlinked(n *tree.Node) bool { return n.Links() > 0 && f.core.index.Find(n.Ino) == nil }
 
 // remember counts a lookup of the node and returns its attributes; if they cannot be had, the count is taken back.
 func (f *FS) remember(who Caller, n *tree.Node) (tree.Attr, error) {
