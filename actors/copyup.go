@@ -202,8 +202,7 @@ const xattrSizeMax = 64 << 10
 // commit puts the copy in place and publishes the node's new state. If it fails nothing has changed.
 func (c *copyUp) commit(n *tree.Node, st *upper.Staged) error {
 	s := *n.State()
-	if c.adoptIndexed(n) {
-		c.core.upper.Store.Abandon(st)
+	if c.adoptIndexed(n) { // another name was faster; the copy is abandoned with those that nobody needs
 		return nil
 	}
 	if err := c.commitOnDisk(n, s.Orphan, st); err != nil {

@@ -62,7 +62,7 @@ func newTransport(fd int, fs fuse.RawFileSystem, log *slog.Logger, trace *tracer
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	t.server = fuse.NewProtocolServer(fs, &fuse.MountOptions{
-		MaxWrite: maxWrite, MaxBackground: maxBackground, EnableSymlinkCaching: true, ExplicitDataCacheControl: true,
+		MaxWrite: maxWrite, MaxBackground: maxBackground, EnableSymlinkCaching: true, ExplicitDataCacheControl: true, IDMappedMount: true,
 		ExtraCapabilities: fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO,
 		Logger:            slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		PanicHandler: func(reason any) fuse.Status {
