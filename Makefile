@@ -9,9 +9,12 @@ RACE   := go test -race $(LIMIT) -parallel 4
 ARGS   :=
 OPS    := 100000
 SEED   := 1
+SUITE   =
+FSX     =
 
 .DEFAULT_GOAL := build
-.PHONY: build test race lint bench demo cover fmt help deps fuzz-ops
+.PHONY: build test race lint bench demo cover fmt help deps fuzz-ops \
+	conform-pjdfstest conform-unionmount conform-xfstests conform-fsx
 
 build: ## build bin/antares-actor
 	go build -o bin/ ./cmd/antares-actor
@@ -34,6 +37,18 @@ bench: deps ## compare with plain ext4, overlayfs and fuse-overlayfs, as root; A
 fuzz-ops: deps ## compare OPS random operations with a plain directory and with kernel overlayfs, by seeds from SEED on
 	ANTARES_OPS=$(OPS) ANTARES_SEED=$(SEED) go test -v -count=1 -timeout 2h -run 'TestRandomOperations|TestUppersGo' ./cmd/antares-actor
 
+conform-pjdfstest: ## run pjdfstest (SUITE=PATH, built) on ext4, overlayfs, fuse-overlayfs and antares-actor, as root
+	go run ./internal/conformance -suite pjdfstest -path '$(SUITE)' $(ARGS)
+
+conform-unionmount: ## run unionmount-testsuite (SUITE=PATH) likewise
+	go run ./internal/conformance -suite unionmount -path '$(SUITE)' $(ARGS)
+
+conform-xfstests: ## run the generic quick group of xfstests (SUITE=PATH, built) likewise
+	go run ./internal/conformance -suite xfstests -path '$(SUITE)' $(ARGS)
+
+conform-fsx: ## run xfstests' fsx (FSX=PROGRAM) likewise, with ten seeds of 1,000,000 operations
+	go run ./internal/conformance -suite fsx -path '$(FSX)' $(ARGS)
+
 demo: build ## show the main job from end to end; ARGS=-keep leaves its files
 	.ci/install-deps git fuse3 sqlite3
 	go run ./internal/demo -program bin/antares-actor $(ARGS)
@@ -48,7 +63,7 @@ deps: ## install the Debian packages that the tests need and that are missing
 	.ci/install-deps git fuse3 sqlite3 attr gcc e2fsprogs xfsprogs btrfs-progs
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(LINTER): # built here, since a linter refuses sources of a newer Go than its own
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(patsubst bin/golangci-lint-%,%,$@)
