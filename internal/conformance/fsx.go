@@ -17,7 +17,7 @@ func runFsx(ctx context.Context, o *options, g *ground, name string) ([]outcome,
 	out := outcome{variant: fmt.Sprintf("%d operations a seed", o.ops), total: o.seeds}
 	for seed := 1; seed <= o.seeds; seed++ {
 		args := append([]string{"-q", "-N", fmt.Sprint(o.ops), "-S", fmt.Sprint(seed), fmt.Sprint("fsx", seed)}, strings.Fields(o.args)...)
-		text, code, late, err := limited(ctx, o.limit, s.root, nil, o.path, args...)
+		text, code, late, err := g.limited(ctx, o.limit, s.root, nil, o.path, args...)
 		if err != nil {
 			return nil, err
 		}

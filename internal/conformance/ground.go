@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -64,8 +65,32 @@ func (g *ground) image(ctx context.Context, name, size string) (string, error) {
 	return path, err
 }
 
-// close takes the ground away. Mounts that a suite left go with the namespace.
-func (g *ground) close() { _ = syscall.Unmount(g.dir, syscall.MNT_DETACH) }
+// close takes away every mount that is left below scratch. A server that detached is in this mount namespace too, and would
+// keep it, and so its own mount, for ever.
+func (g *ground) close() {
+	points := mountpoints(func(point, _, _ string) bool { return strings.HasPrefix(point, g.scratch+"/") })
+	for _, point := range slices.Backward(points) {
+		_ = syscall.Unmount(point, syscall.MNT_DETACH)
+	}
+}
+
+// mountpoints are those in this namespace that suit, the latest last.
+func mountpoints(suits func(point, device, kind string) bool) []string {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var points []string
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		before, kind, _ := strings.Cut(lines.Text(), " - ")
+		fields := strings.Fields(before)
+		if len(fields) > 4 && suits(fields[4], fields[2], kind) {
+			points = append(points, fields[4])
+		}
+	}
+	return points
+}
 
 // fresh makes a new directory on the ground with empty ones in it, and returns it.
 func (g *ground) fresh(names ...string) (string, error) {
@@ -96,7 +121,7 @@ func command(ctx context.Context, name string, args ...string) (string, error) {
 
 // limited runs one command of a suite. When its time is over, all that waits for a server is freed, and it is killed; late
 // tells so.
-func limited(ctx context.Context, limit time.Duration, dir string, env []string, name string, args ...string) (out string, code int, late bool, err error) {
+func (g *ground) limited(ctx context.Context, limit time.Duration, dir string, env []string, name string, args ...string) (out string, code int, late bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -105,7 +130,7 @@ func limited(ctx context.Context, limit time.Duration, dir string, env []string,
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Cancel = func() error {
 		late = true
-		abortServers()
+		g.abortServers()
 		return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
 	text, err := cmd.CombinedOutput()
@@ -119,18 +144,13 @@ func limited(ctx context.Context, limit time.Duration, dir string, env []string,
 	return string(text), code, late, err
 }
 
-// abortServers ends every call that waits for a FUSE server of this mount namespace.
-func abortServers() {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		_, kind, _ := strings.Cut(lines.Text(), " - ")
-		if device, ok := strings.CutPrefix(fields[2], "0:"); ok && strings.HasPrefix(kind, "fuse.") {
-			_ = os.WriteFile("/sys/fs/fuse/connections/"+device+"/abort", []byte("1"), 0)
+// abortServers ends every call that waits for a FUSE server below scratch.
+func (g *ground) abortServers() {
+	mountpoints(func(point, device, kind string) bool {
+		id, ok := strings.CutPrefix(device, "0:")
+		if ok && strings.HasPrefix(kind, "fuse.") && strings.HasPrefix(point, g.scratch+"/") {
+			_ = os.WriteFile("/sys/fs/fuse/connections/"+id+"/abort", []byte("1"), 0)
 		}
-	}
+		return false
+	})
 }

@@ -24,7 +24,7 @@ func runPjdfstest(ctx context.Context, o *options, g *ground, name string) ([]ou
 	for i := range tests {
 		tests[i] = filepath.Join(o.path, tests[i])
 	}
-	text, _, late, err := limited(ctx, o.limit, s.root, nil, "prove", append([]string{"-rQ"}, tests...)...)
+	text, _, late, err := g.limited(ctx, o.limit, s.root, nil, "prove", append([]string{"-rQ"}, tests...)...)
 	out := parseProve(text)
 	if late {
 		out.failures = append(out.failures, "not done in time")

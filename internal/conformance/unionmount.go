@@ -82,7 +82,7 @@ func runUnionTest(ctx context.Context, o *options, g *ground, name string, varia
 		args = append(args, "--fuse="+name)
 	}
 	args = append(append(args, variant[1:]...), test)
-	text, code, late, err := limited(ctx, unionLimit, o.path, []string{"UNIONMOUNT_BASEDIR=" + base, "PYTHONDONTWRITEBYTECODE=1"}, "./run", args...)
+	text, code, late, err := g.limited(ctx, unionLimit, o.path, []string{"UNIONMOUNT_BASEDIR=" + base, "PYTHONDONTWRITEBYTECODE=1"}, "./run", args...)
 	// The script leaves the union mounted.
 	if _, cleanErr := command(ctx, "sh", "-c", fmt.Sprintf("while umount %s/m 2>/dev/null; do :; done", base)); err == nil {
 		err = cleanErr
