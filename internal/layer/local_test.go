@@ -137,6 +137,8 @@ func TestLocalLayersShowAsOne(t *testing.T) {
 			"a=0/a,2/c/x@c/x b=1/b,2/c@c c=2/c#"},
 		{"a redirect ends at a whiteout", []string{"r:a>/b", "w:b", "d:b"}, "d:b", "a=0/a"},
 		{"a redirect ends in an opaque directory", []string{"r:a>/b/c", "o:b d:b/c", "d:b/c"}, "d:b", "a=0/a,1/b/c b=1/b"},
+		{"a redirect out of the layer leads nowhere", []string{"r:a>/../etc r:b>.. r:c>x/y r:d>/x//y f:d/e", "d:x/y"}, "d:x",
+			"a=0/a b=0/b c=0/c d=0/d x=1/x#"},
 		{"a redirect that leads nowhere shows what is there", []string{"r:a>/none"}, "", "a=0/a"},
 	}
 	for _, tt := range tests {

@@ -137,6 +137,9 @@ func (l *Local) Redirect(p Parent, to string) (*tree.Below, error) {
 func (l *Local) follow(p Parent, from int, to string) (*tree.Below, error) {
 	w := walk{path: strings.TrimPrefix(to, "/"), below: &tree.Below{}}
 	relative := w.path == to
+	if !wellFormed(to) {
+		return w.below, nil // leads nowhere
+	}
 	for i := from; i < len(l.dirs) && !w.ended; i++ {
 		base := ""
 		if relative && !w.absolute {
@@ -158,6 +161,15 @@ func (l *Local) follow(p Parent, from int, to string) (*tree.Below, error) {
 		w.below.Origin = join(p.Origin, w.path)
 	}
 	return w.below, nil
+}
+
+// wellFormed tells whether a redirect is one that overlayfs writes: "/a/b", or one name.
+func wellFormed(to string) bool {
+	path := strings.TrimPrefix(to, "/")
+	names := strings.Split(path, "/")
+	return (path != to || len(names) == 1) && !slices.ContainsFunc(names, func(name string) bool {
+		return name == "" || name == "." || name == ".."
+	})
 }
 
 // walk looks one path up in layer after layer. Redirects on the way change the path for the layers below.
@@ -187,8 +199,9 @@ func (w *walk) enter(l *Local, layer int, base string) error {
 		if i == len(names)-1 {
 			w.below.Halves = append(w.below.Halves, tree.Half{Layer: layer, Path: at})
 		}
-		if found.Opaque {
+		if found.Opaque || found.Redirect != "" && !wellFormed(found.Redirect) {
 			w.ended = true
+			continue
 		}
 		if to := found.Redirect; to != "" {
 			rest := strings.Join(names[i+1:], "/")
