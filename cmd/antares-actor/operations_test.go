@@ -63,7 +63,7 @@ func randomOp(r *rand.Rand, existing, dirs []string) op {
 	o := op{
 		Kind: pick(r, kinds...), A: randomPath(r), B: randomPath(r), N: r.Int64N(9000), M: r.Int64N(5000),
 		Mode: pick[uint32](r, 0o644, 0o600, 0o755, 0o444, 0o4755, 0o2755, 0o1777, 0), Flag: r.IntN(6),
-		Key: pick(r, "user.a", "user.b", "user.long", "trusted.t", "security.s"), Slot: r.IntN(slots),
+		Key: pick(r, "user.a", "user.b", "user.long", "trusted.t", "trusted.overlay.o", "security.s"), Slot: r.IntN(slots),
 	}
 	if r.IntN(8) == 0 && o.Kind != "removeall" { // how far one gets depends on the order of names
 		o.As = 1 + r.IntN(2)

@@ -144,9 +144,7 @@ func (d *Dir) Scan(path string) ([]upper.Found, error) {
 
 // Xattr reads an extended attribute into dst, or with an empty dst returns its size. The overlay's own are not there.
 func (d *Dir) Xattr(path, name string, dst []byte) (n int, err error) {
-	if strings.HasPrefix(name, d.prefix) {
-		return 0, fmt.Errorf("lower: getxattr: %w", unix.ENODATA)
-	}
+	name = upper.StoredXattr(d.prefix, name)
 	return n, d.with("getxattr", path, func(fd int) (err error) {
 		n, err = unix.Getxattr(proc(fd), name, dst)
 		n = max(n, 0)
@@ -162,8 +160,8 @@ func (d *Dir) Xattrs(path string) (names []string, err error) {
 		if err != nil {
 			return err
 		}
-		for _, name := range strings.Split(string(buf[:n]), "\x00") {
-			if name != "" && !strings.HasPrefix(name, d.prefix) {
+		for _, stored := range strings.Split(string(buf[:n]), "\x00") {
+			if name, ok := upper.ShownXattr(d.prefix, stored); ok && name != "" {
 				names = append(names, name)
 			}
 		}

@@ -204,15 +204,38 @@ func TestTheOverlaysOwnMarksAreNobodysBusiness(t *testing.T) {
 	if _, err := f.Xattr(dir, mine, make([]byte, 8)); !errors.Is(err, unix.ENODATA) {
 		t.Errorf("read: %v", err)
 	}
-	if err := f.SetXattr(dir, "trusted.overlay.redirect", []byte("/etc"), 0); !errors.Is(err, unix.EPERM) {
-		t.Errorf("set: %v", err)
-	}
 	if err := f.RemoveXattr(dir, mine); !errors.Is(err, unix.ENODATA) {
 		t.Errorf("remove: %v", err)
 	}
 	check(t, f.SetXattr(dir, "trusted.overlayish", []byte("ok"), 0))
 	if f.xattr("dir", mine) != "y" {
 		t.Error("the mark is gone")
+	}
+}
+
+// A mount may hold the layers of another overlay, whose marks are users' attributes here.
+func TestAnotherOverlaysMarksAreKeptBesideOurs(t *testing.T) {
+	f := newStore(t)
+	dir := f.dir("dir")
+	check(t, f.MarkOpaque(dir))
+	for _, name := range []string{"trusted.overlay.opaque", "trusted.overlay.overlay.opaque"} {
+		check(t, f.SetXattr(dir, name, []byte("theirs"), unix.XATTR_CREATE))
+		buf := make([]byte, 8)
+		if n, err := f.Xattr(dir, name, buf); err != nil || string(buf[:n]) != "theirs" {
+			t.Errorf("%s: %q, %v", name, buf[:n], err)
+		}
+	}
+	if f.xattr("dir", "trusted.overlay.opaque") != "y" || f.xattr("dir", "trusted.overlay.overlay.opaque") != "theirs" {
+		t.Error("they are not stored as kernel overlayfs does it")
+	}
+	list, err := f.Xattrs(dir)
+	check(t, err)
+	if names := strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00"); len(names) != 2 || !slices.Contains(names, "trusted.overlay.opaque") {
+		t.Errorf("listed: %q", names)
+	}
+	check(t, f.RemoveXattr(dir, "trusted.overlay.opaque"))
+	if f.xattr("dir", "trusted.overlay.opaque") != "y" {
+		t.Error("ours went with theirs")
 	}
 }
 

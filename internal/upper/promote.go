@@ -13,7 +13,7 @@ type Original struct {
 	Birth
 	Atime, Mtime unix.Timespec
 	Mark         []byte  // the node's number, tree.EncodeIno's form; nil for a file that is born in upper
-	Xattrs       []Xattr // without the overlay's own
+	Xattrs       []Xattr // by the names that users see
 }
 
 // Xattr is an extended attribute.
@@ -59,7 +59,7 @@ func (s *Store) Seal(st *Staged) error {
 	if st.sealed || st.orig.Mark == nil {
 		return nil
 	}
-	if err := complete(st); err != nil {
+	if err := s.complete(st); err != nil {
 		return err
 	}
 	if err := st.File.Utimes(st.orig.Atime, st.orig.Mtime); err != nil {
@@ -76,14 +76,14 @@ func (s *Store) Seal(st *Staged) error {
 
 // complete gives the copy what writing its content would take away again: set-uid and set-gid, where we are not root, and the
 // extended attributes, capabilities among them.
-func complete(st *Staged) error {
+func (s *Store) complete(st *Staged) error {
 	if typ := st.orig.Mode & unix.S_IFMT; st.orig.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && typ == unix.S_IFREG {
 		if err := st.File.Chmod(st.orig.Mode); err != nil {
 			return err
 		}
 	}
 	for _, x := range st.orig.Xattrs {
-		err := setXattr(st.File, x.Name, x.Value, 0)
+		err := s.SetXattr(st.File, x.Name, x.Value, 0)
 		if err != nil && !dispensable(x.Name, err) {
 			return err
 		}

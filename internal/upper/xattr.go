@@ -22,15 +22,31 @@ const (
 // Prefix is the name space that the store's marks are in.
 func (s *Store) Prefix() string { return s.prefix }
 
-// private tells whether a name is one of the overlay's own marks, which users neither see nor set.
-func (s *Store) private(name string) bool { return strings.HasPrefix(name, s.prefix) }
+// escape marks, behind the prefix, an attribute of a user's whose name looks like a mark: a mount may hold the layers of
+// another overlay. It is what kernel overlayfs stores.
+const escape = "overlay."
+
+// StoredXattr returns the name under which a layer whose marks are in prefix stores a user's attribute.
+func StoredXattr(prefix, name string) string {
+	if rest, ok := strings.CutPrefix(name, prefix); ok {
+		return prefix + escape + rest
+	}
+	return name
+}
+
+// ShownXattr is the inverse: the user's name for a stored attribute. ok is false for the overlay's own marks.
+func ShownXattr(prefix, stored string) (name string, ok bool) {
+	rest, marked := strings.CutPrefix(stored, prefix)
+	if !marked {
+		return stored, true
+	}
+	rest, ok = strings.CutPrefix(rest, escape)
+	return prefix + rest, ok
+}
 
 // Xattr reads an extended attribute. With an empty dst it returns the size only.
 func (s *Store) Xattr(f *File, name string, dst []byte) (n int, err error) {
-	if s.private(name) {
-		return 0, wrap("getxattr", unix.ENODATA)
-	}
-	n, err = f.xattr(name, dst)
+	n, err = f.xattr(StoredXattr(s.prefix, name), dst)
 	return n, wrap("getxattr", err)
 }
 
@@ -61,9 +77,9 @@ func (s *Store) Xattrs(f *File) ([]byte, error) {
 			return nil, wrap("listxattr", err)
 		}
 		out := buf[:0]
-		for _, name := range bytes.SplitAfter(buf[:n], []byte{0}) {
-			if !s.private(string(name)) {
-				out = append(out, name...)
+		for _, stored := range bytes.SplitAfter(buf[:n], []byte{0}) {
+			if name, ok := ShownXattr(s.prefix, string(stored)); ok {
+				out = append(out, name...) // never longer than what it is read from
 			}
 		}
 		return out, nil
@@ -72,17 +88,12 @@ func (s *Store) Xattrs(f *File) ([]byte, error) {
 
 // SetXattr sets an extended attribute; flags are XATTR_CREATE and XATTR_REPLACE.
 func (s *Store) SetXattr(f *File, name string, value []byte, flags int) error {
-	if s.private(name) {
-		return wrap("setxattr", unix.EPERM)
-	}
-	return setXattr(f, name, value, flags)
+	return setXattr(f, StoredXattr(s.prefix, name), value, flags)
 }
 
 // RemoveXattr removes an extended attribute.
 func (s *Store) RemoveXattr(f *File, name string) (err error) {
-	if s.private(name) {
-		return wrap("removexattr", unix.ENODATA)
-	}
+	name = StoredXattr(s.prefix, name)
 	if f.opath {
 		err = unix.Removexattr(f.proc(), name)
 	} else {
