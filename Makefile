@@ -13,7 +13,7 @@ SUITE   =
 FSX     =
 
 .DEFAULT_GOAL := build
-.PHONY: build test race lint bench demo cover fmt help deps fuzz-ops \
+.PHONY: build test race programs lint bench demo cover fmt help deps fuzz-ops \
 	conform-pjdfstest conform-unionmount conform-xfstests conform-fsx
 
 build: ## build bin/antares-actor
@@ -26,6 +26,10 @@ test: deps ## run all tests, then all of them again under the race detector
 race: deps ## run all tests under the race detector, with GOMAXPROCS 1 and 2
 	$(RACE) -exec 'env GOMAXPROCS=1' ./...
 	$(RACE) -exec 'env GOMAXPROCS=2' ./...
+
+programs: deps ## run large builders in mounts: cargo, npm, bazel, pip
+	.ci/install-deps cargo npm g++ bazel-bootstrap bazel-rules-java bazel-rules-proto bazel-platforms
+	go test -tags programs $(LIMIT) -run TestBuilders ./cmd/antares-actor
 
 lint: $(LINTER) ## run the linters and the check of file lengths
 	$(LINTER) run ./...
@@ -60,7 +64,7 @@ fmt: ## format the sources
 	gofmt -w .
 
 deps: ## install the Debian packages that the tests need and that are missing
-	.ci/install-deps git fuse3 sqlite3 attr gcc e2fsprogs xfsprogs btrfs-progs
+	.ci/install-deps git fuse3 sqlite3 attr gcc lmdb-utils rsync cpio cmake ninja-build python3-venv e2fsprogs xfsprogs btrfs-progs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
