@@ -102,7 +102,11 @@ func (f *FS) Allocate(who Caller, ino uint64, mode uint32, off, length int64) er
 		return err
 	}
 	defer file.Release()
-	return file.Allocate(mode, off, length)
+	err = file.Allocate(mode, off, length)
+	if err != nil {
+		f.core.notifier.Tell(&invalidateInode{Ino: ino}) // ext4 leaves a file as large as there was room; the kernel does not ask
+	}
+	return err
 }
 
 // Sync makes a file or directory durable. What is still in the lower layer has nothing to lose.
