@@ -28,6 +28,7 @@ type options struct {
 	size       string
 	seeds, ops int
 	args       string
+	logs       string
 }
 
 func main() {
@@ -65,6 +66,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.IntVar(&o.seeds, "seeds", 10, "fsx: how many seeds")
 	f.IntVar(&o.ops, "ops", 1_000_000, "fsx: operations of a seed")
 	f.StringVar(&o.args, "args", "", "further arguments of the suite: names of tests")
+	f.StringVar(&o.logs, "logs", "", "xfstests: directory to leave its results in")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
