@@ -18,6 +18,7 @@ type core struct {
 	index   *tree.Index
 	root    *tree.Node
 	upper   *layer.Passthrough
+	fixed   bool // MountSpec.Fixed; immutable
 	local   *layer.Local
 	dicfuse *layer.Dicfuse
 	source  *source

@@ -154,6 +154,7 @@ func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at
 		log: e.cfg.Log, stage: e.stage, workers: e.workers, index: tree.NewIndex(), source: src, loaders: e.loaders,
 		upper:   layer.NewPassthrough(store),
 		local:   local,
+		fixed:   spec.Fixed,
 		dicfuse: layer.NewDicfuse(e.cfg.Content, at.path, at.commit.Time, spec.UID, spec.GID),
 	}
 	c.dicfuseActor = e.stage.spawn("dicfuse", 0, func(*handle) behaviour { return &dicfuse{core: c, commit: at.commit.ID} })

@@ -35,6 +35,10 @@ func (r *region) rename(m *rename) {
 		m.finish(err)
 		return
 	}
+	if r.fixed(n) || m.Flags&unix.RENAME_EXCHANGE != 0 && r.fixed(target) {
+		m.finish(errno("rename "+m.OldName, unix.EXDEV))
+		return
+	}
 	if m.Flags&unix.RENAME_EXCHANGE != 0 {
 		r.exchange(m, from, to, n, target)
 		return
@@ -55,6 +59,11 @@ func (r *region) rename(m *rename) {
 		return
 	}
 	r.renameNow(m, from, to, n, target)
+}
+
+// fixed tells whether a node stays where it is: a directory with a lower half, in a mount that makes no redirects.
+func (r *region) fixed(n *tree.Node) bool {
+	return r.core.fixed && n.IsDir() && n.State().HasLower()
 }
 
 // promotedAll is promoted for several nodes. The old parent is not in upper with n if n stands elsewhere by another name.

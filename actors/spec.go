@@ -30,6 +30,7 @@ type MountSpec struct {
 	Upper      string        // the writable directory, made if missing
 	Work       string        // work directory; "" is Upper + ".work"
 	Volatile   bool          // promotions do not wait for the disk; an upper that was not unmounted cleanly is refused then
+	Fixed      bool          // directories of lower layers cannot be renamed (EXDEV), as in overlayfs without redirects
 	UID, GID   uint32        // whom the repository's files belong to
 	Over       bool          // the mountpoint may hold files, or another mount, which the mount hides
 	Kernel     KernelOptions

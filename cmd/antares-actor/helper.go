@@ -114,7 +114,7 @@ func parseHelper(args []string) (*helperCall, error) {
 var quiet = []string{
 	"rw", "defaults", "exec", "nosuid", "nodev", "async", "auto", "noauto", "nofail", "_netdev", "user", "users", "owner", "atime",
 	"noatime", "relatime", "norelatime", "diratime", "nodiratime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
-	"allow_other", "allow_root", "default_permissions", "nonempty", "subtype", "redirect_dir", "index", "metacopy", "xino",
+	"allow_other", "allow_root", "default_permissions", "nonempty", "subtype", "index", "metacopy", "xino",
 	"userxattr", "nfs_export", "uuid", "max_idle_threads", "max_threads", "threaded", "static_nlink", "noacl", "fast_ino",
 }
 
@@ -131,6 +131,8 @@ func (c *helperCall) option(option string) error {
 		}
 	case "upperdir":
 		c.upper, c.hasUpper = value, true
+	case "redirect_dir":
+		c.fixed = value != "on"
 	case "workdir":
 		c.work = value
 	case "fsname":

@@ -24,6 +24,7 @@ type mountOptions struct {
 	upper    string
 	work     string
 	volatile bool
+	fixed    bool
 	cache    string
 	logLevel string
 	logFile  string
@@ -48,6 +49,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.upper, "upper", "", "directory that receives the changes (default a new one in the state directory)")
 	f.StringVar(&o.work, "work", "", "work directory beside upper, on the same file system (default UPPER.work)")
 	f.BoolVar(&o.volatile, "volatile", false, "do not wait for the disk; after a crash upper is refused")
+	f.BoolVar(&o.fixed, "no-redirect", false, "refuse to rename directories that a lower layer has, as overlayfs with redirect_dir=off")
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug (each request), info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "append the log to this file (default standard error; with --detach, nowhere)")
@@ -145,6 +147,7 @@ func (o *mountOptions) args() []string {
 	}{
 		{"--read-only", o.kernel.ReadOnly}, {"--noexec", o.kernel.NoExec}, {"--dev", o.kernel.Dev}, {"--suid", o.kernel.Suid},
 		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--volatile", o.volatile},
+		{"--no-redirect", o.fixed},
 	} {
 		if opt.on {
 			args = append(args, opt.flag)
@@ -169,7 +172,7 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 	return actors.MountSpec{
 		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
-		UIDs: o.uids, GIDs: o.gids,
+		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed,
 	}
 }
 

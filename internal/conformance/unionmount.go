@@ -82,7 +82,11 @@ func runUnionTest(ctx context.Context, o *options, g *ground, name string, varia
 		args = append(args, "--fuse="+name)
 	}
 	args = append(append(args, variant[1:]...), test)
-	text, code, late, err := g.limited(ctx, unionLimit, o.path, []string{"UNIONMOUNT_BASEDIR=" + base, "PYTHONDONTWRITEBYTECODE=1"}, "./run", args...)
+	env := []string{"UNIONMOUNT_BASEDIR=" + base, "PYTHONDONTWRITEBYTECODE=1"}
+	if name == oursName && slices.Contains(variant, "--xdev") { // the default of overlayfs only, which the script knows
+		env = append(env, "UNIONMOUNT_MNTOPTIONS=redirect_dir=off")
+	}
+	text, code, late, err := g.limited(ctx, unionLimit, o.path, env, "./run", args...)
 	// The script leaves the union mounted.
 	if _, cleanErr := command(ctx, "sh", "-c", fmt.Sprintf("while umount %s/m 2>/dev/null; do :; done", base)); err == nil {
 		err = cleanErr
