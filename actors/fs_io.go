@@ -164,6 +164,9 @@ func (f *FS) CopyRange(who Caller, from uint64, fromOff int64, to uint64, toOff 
 	return dst.CopyRange(in, fromOff, toOff, length)
 }
 
+// ACLs tells whether files can have POSIX access control lists: whether those in upper can.
+func (f *FS) ACLs() bool { return f.core.upper.Store.ACLs() }
+
 // Statfs describes the file system that upper is on: the space there is for changes.
 func (f *FS) Statfs() (unix.Statfs_t, error) { return f.core.upper.Store.Root().Statfs() }
 
@@ -174,7 +177,11 @@ func (f *FS) Xattr(ino uint64, name string, dst []byte) (int, error) {
 		return 0, err
 	}
 	s := n.State()
-	return f.core.layerOf(s).Xattr(n, s, name, dst)
+	size, err := f.core.layerOf(s).Xattr(n, s, name, dst)
+	if s.Where == tree.Lower && errors.Is(err, unix.EOPNOTSUPP) && upper.IsACL(name) {
+		err = unix.ENODATA // files there have none; the kernel would take the refusal for one of access
+	}
+	return size, err
 }
 
 // Xattrs returns the names of the extended attributes, each ended by a zero byte.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -106,16 +107,20 @@ func (f *FS) Setattr(who Caller, ino uint64, change AttrChange) (tree.Attr, erro
 	return m.attr, err
 }
 
-// SetXattr sets an extended attribute; a nil value removes it.
-func (f *FS) SetXattr(who Caller, ino uint64, name string, value []byte, flags int) error {
+// SetXattr sets an extended attribute; a nil value removes it. dropSetGID clears set-gid, as setting an access ACL does if the
+// caller is not in the file's group.
+func (f *FS) SetXattr(who Caller, ino uint64, name string, value []byte, flags int, dropSetGID bool) error {
 	n, err := f.node(ino)
 	if err != nil {
 		return err
 	}
-	if s := n.State(); value == nil && s.Where == tree.Lower { // nothing to copy up for, if there is nothing to remove
-		if _, err := f.core.layerOf(s).Xattr(n, s, name, nil); err != nil {
+	if s := n.State(); value == nil && s.Where == tree.Lower { // what is not there needs no promotion
+		if _, err := f.Xattr(ino, name, nil); errors.Is(err, unix.ENODATA) {
+			if upper.IsACL(name) {
+				return nil // as if it had been there, which is Linux's rule for these
+			}
 			return err
 		}
 	}
-	return f.ask(who, n.Owner, &setXattr{Node: n, Name: strings.Clone(name), Value: bytes.Clone(value), Flags: flags})
+	return f.ask(who, n.Owner, &setXattr{Node: n, Name: strings.Clone(name), Value: bytes.Clone(value), Flags: flags, DropSetGID: dropSetGID})
 }

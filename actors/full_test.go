@@ -71,7 +71,7 @@ var onFullDisk = map[string]func(r *rig) error{
 	"create over a whiteout":     func(r *rig) error { return r.create("empty") },
 	"mkdir over a whiteout":      func(r *rig) error { return r.mkdir("empty") },
 	"setxattr": func(r *rig) error {
-		return r.fs.SetXattr(nobodyWaits, r.ino("a/deep/x/y.txt"), "user.x", []byte("y"), 0)
+		return r.fs.SetXattr(nobodyWaits, r.ino("a/deep/x/y.txt"), "user.x", []byte("y"), 0, false)
 	},
 }
 

@@ -133,11 +133,11 @@ func TestXattrs(t *testing.T) {
 	ino := r.ino("a/one.txt")
 	_, err := r.fs.Xattr(ino, "user.x", nil)
 	wantErr(t, "of a lower file", err, unix.ENODATA)
-	wantErr(t, "remove from a lower file", r.fs.SetXattr(nobodyWaits, ino, "user.x", nil, 0), unix.ENODATA)
+	wantErr(t, "remove from a lower file", r.fs.SetXattr(nobodyWaits, ino, "user.x", nil, 0, false), unix.ENODATA)
 	if r.node("a/one.txt").State().Where != tree.Lower {
 		t.Error("reading copied up")
 	}
-	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.x", []byte("value"), 0))
+	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.x", []byte("value"), 0, false))
 	buf := make([]byte, 10)
 	n, err := r.fs.Xattr(ino, "user.x", buf)
 	if err != nil || string(buf[:n]) != "value" {
@@ -146,13 +146,13 @@ func TestXattrs(t *testing.T) {
 	if names, err := r.fs.Xattrs(ino); err != nil || string(names) != "user.x\x00" {
 		t.Errorf("%q, %v", names, err)
 	}
-	wantErr(t, "create again", r.fs.SetXattr(nobodyWaits, ino, "user.x", []byte("v"), unix.XATTR_CREATE), unix.EEXIST)
-	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.empty", []byte{}, 0))
+	wantErr(t, "create again", r.fs.SetXattr(nobodyWaits, ino, "user.x", []byte("v"), unix.XATTR_CREATE, false), unix.EEXIST)
+	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.empty", []byte{}, 0, false))
 	if n, err := r.fs.Xattr(ino, "user.empty", nil); err != nil || n != 0 {
 		t.Errorf("an empty value: %d, %v", n, err)
 	}
-	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.x", nil, 0))
+	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.x", nil, 0, false))
 	_, err = r.fs.Xattr(ino, "user.x", nil)
 	wantErr(t, "after its removal", err, unix.ENODATA)
-	wantErr(t, "the overlay's own", r.fs.SetXattr(nobodyWaits, ino, "trusted.overlay.opaque", []byte("y"), 0), unix.EPERM)
+	wantErr(t, "the overlay's own", r.fs.SetXattr(nobodyWaits, ino, "trusted.overlay.opaque", []byte("y"), 0, false), unix.EPERM)
 }

@@ -140,7 +140,7 @@ func TestUnknownNumbersAreStale(t *testing.T) {
 		"remove":      r.fs.Remove(nobodyWaits, ino, "x", false),
 		"rename from": r.fs.Rename(nobodyWaits, ino, "x", tree.RootIno, "y", 0),
 		"rename to":   r.fs.Rename(nobodyWaits, tree.RootIno, "top.txt", ino, "y", 0),
-		"setxattr":    r.fs.SetXattr(nobodyWaits, ino, "user.x", nil, 0),
+		"setxattr":    r.fs.SetXattr(nobodyWaits, ino, "user.x", nil, 0, false),
 	} {
 		wantErr(t, what, err, ErrStale)
 	}

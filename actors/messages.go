@@ -86,6 +86,8 @@ type (
 		Name  string
 		Value []byte
 		Flags int
+
+		DropSetGID bool
 	}
 	// restore puts an orphan back under a name that it did not lose: the second half of a reattach.
 	restore reattach

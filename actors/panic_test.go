@@ -85,7 +85,7 @@ func scenarios() map[string]scenario {
 		}},
 		"truncate":     {do: func(r *rig) error { return r.truncate("a/deep/big.bin", 0) }},
 		"chmod":        {do: func(r *rig) error { return r.chmod("a/deep", 0o700) }},
-		"setxattr":     {do: func(r *rig) error { return r.fs.SetXattr(nobodyWaits, r.ino("b"), "trusted.x", []byte("v"), 0) }},
+		"setxattr":     {do: func(r *rig) error { return r.fs.SetXattr(nobodyWaits, r.ino("b"), "trusted.x", []byte("v"), 0, false) }},
 		"link":         {do: func(r *rig) error { return ignoring(unix.EEXIST, r.link("a/one.txt", "b/hard")) }},
 		"unlink lower": {do: func(r *rig) error { return ignoring(unix.ENOENT, r.unlink("a/one.txt")) }},
 		"unlink upper": {

@@ -109,5 +109,9 @@ func (r *region) setXattr(m *setXattr) {
 		m.finish(r.core.upper.Store.RemoveXattr(f, m.Name))
 		return
 	}
-	m.finish(r.core.upper.Store.SetXattr(f, m.Name, m.Value, m.Flags))
+	err = r.core.upper.Store.SetXattr(f, m.Name, m.Value, m.Flags)
+	if err == nil && m.DropSetGID {
+		err = f.DropSetGID()
+	}
+	m.finish(err)
 }

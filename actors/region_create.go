@@ -81,10 +81,7 @@ func (r *region) createTemp(m *createTemp) {
 		m.finish(errno("create temporary file", unix.ENOENT))
 		return
 	}
-	if _, local := m.Parent.State().Local(); local && !r.promoted(m, m.Parent) { // it may be set-gid, or have default ACLs
-		return
-	}
-	if !m.begin() {
+	if !r.promoted(m, m.Parent) || !m.begin() {
 		return
 	}
 	staged, err := r.stageTemp(m)
@@ -106,19 +103,16 @@ func (r *region) createTemp(m *createTemp) {
 	m.finish(err)
 }
 
-// stageTemp makes the file. It belongs to the directory in which it has no name: a set-gid one gives it its group.
+// stageTemp makes the file. It belongs to the directory in which it has no name, and inherits from it.
 func (r *region) stageTemp(m *createTemp) (*upper.Staged, error) {
-	birth := m.Birth
-	if m.Parent.State().Where == tree.Upper {
-		dir, err := r.core.upper.Open(m.Parent)
-		if err != nil {
-			return nil, err
-		}
-		birth, err = r.core.upper.Store.Inherit(dir, birth)
-		dir.Release()
-		if err != nil {
-			return nil, err
-		}
+	dir, err := r.core.upper.Open(m.Parent)
+	if err != nil {
+		return nil, err
+	}
+	birth, err := r.core.upper.Store.Inherit(dir, m.Birth)
+	dir.Release()
+	if err != nil {
+		return nil, err
 	}
 	return r.core.upper.Store.Stage(upper.Original{Birth: birth})
 }

@@ -28,9 +28,10 @@ func (b *Bridge) Attach(ctx context.Context, fs *actors.FS, opts actors.AttachOp
 	if err != nil {
 		return nil, err
 	}
+	r := newRaw(fs)
 	c := &conn{
 		log: b.log, mountpoint: opts.Mountpoint,
-		transport: newTransport(fd, newRaw(fs), b.log, newTracer(fs, b.log)),
+		transport: newTransport(fd, r, r.acls, b.log, newTracer(fs, b.log)),
 	}
 	c.transport.start()
 	select {

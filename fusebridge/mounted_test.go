@@ -43,7 +43,9 @@ func (s *spying) Attach(ctx context.Context, fs *actors.FS, opts actors.AttachOp
 	if err != nil {
 		return nil, err
 	}
-	s.conn = &conn{log: s.log, mountpoint: opts.Mountpoint, transport: newTransport(fd, s.wrap(newRaw(fs)), s.log, newTracer(fs, s.log))}
+	r := newRaw(fs)
+	wrapped := s.wrap(r)
+	s.conn = &conn{log: s.log, mountpoint: opts.Mountpoint, transport: newTransport(fd, wrapped, r.acls, s.log, newTracer(fs, s.log))}
 	s.conn.transport.start()
 	<-s.conn.transport.ready
 	return s.conn, nil

@@ -13,11 +13,14 @@ import (
 type raw struct {
 	fuse.RawFileSystem // answers ENOSYS to what the kernel never sends us: locks and ioctl are overridden below
 	fs                 *actors.FS
+	acls               bool // immutable: upper holds POSIX ACLs
 }
 
 var _ fuse.RawFileSystem = (*raw)(nil)
 
-func newRaw(fs *actors.FS) *raw { return &raw{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs} }
+func newRaw(fs *actors.FS) *raw {
+	return &raw{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, acls: fs.ACLs()}
+}
 
 // String implements fuse.RawFileSystem.
 func (r *raw) String() string { return fsType }

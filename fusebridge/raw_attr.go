@@ -3,6 +3,8 @@ package fusebridge
 import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/upper"
 )
 
 // GetAttr implements fuse.RawFileSystem.
@@ -60,7 +62,7 @@ func (r *raw) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) f
 
 // GetXAttr implements fuse.RawFileSystem.
 func (r *raw) GetXAttr(_ <-chan struct{}, h *fuse.InHeader, name string, dst []byte) (uint32, fuse.Status) {
-	if unsupported(name) {
+	if r.unsupported(name) {
 		return 0, fuse.Status(unix.EOPNOTSUPP)
 	}
 	n, err := r.fs.Xattr(h.NodeId, name, dst)
@@ -84,25 +86,24 @@ func (r *raw) ListXAttr(_ <-chan struct{}, h *fuse.InHeader, dst []byte) (uint32
 
 // SetXAttr implements fuse.RawFileSystem.
 func (r *raw) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, name string, value []byte) fuse.Status {
-	if unsupported(name) {
+	if r.unsupported(name) {
 		return fuse.Status(unix.EOPNOTSUPP)
 	}
 	if value == nil {
 		value = []byte{} // nil would remove it
 	}
-	return status(r.fs.SetXattr(caller(cancel, &in.InHeader), in.NodeId, name, value, int(in.Flags)))
+	drop := in.SetXAttrFlags&fuse.SETXATTR_ACL_KILL_SGID != 0
+	return status(r.fs.SetXattr(caller(cancel, &in.InHeader), in.NodeId, name, value, int(in.Flags), drop))
 }
 
 // RemoveXAttr implements fuse.RawFileSystem.
 func (r *raw) RemoveXAttr(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
-	if unsupported(name) {
+	if r.unsupported(name) {
 		return fuse.Status(unix.EOPNOTSUPP)
 	}
-	return status(r.fs.SetXattr(caller(cancel, h), h.NodeId, name, nil, 0))
+	return status(r.fs.SetXattr(caller(cancel, h), h.NodeId, name, nil, 0, false))
 }
 
-// unsupported names the attributes that would not do what they say: POSIX ACLs are stored but not enforced unless the
-// kernel is told to (FUSE_POSIX_ACL), so a file system without them says so.
-func unsupported(name string) bool {
-	return name == "system.posix_acl_access" || name == "system.posix_acl_default"
-}
+// unsupported tells of POSIX ACLs where upper cannot hold them. The kernel is not told then to ask for them itself
+// (FUSE_POSIX_ACL): it would take the refusal for one of access.
+func (r *raw) unsupported(name string) bool { return upper.IsACL(name) && !r.acls }

@@ -42,8 +42,8 @@ func (r *raw) list(cancel <-chan struct{}, in *fuse.ReadIn, add func(e fuse.DirE
 }
 
 // birth describes the file that the caller wants made.
-func birth(h *fuse.InHeader, mode uint32, rdev uint64, target string) upper.Birth {
-	return upper.Birth{Mode: mode, Rdev: rdev, Target: target, UID: h.Uid, GID: h.Gid}
+func birth(h *fuse.InHeader, mode, umask uint32) upper.Birth {
+	return upper.Birth{Mode: mode, Umask: umask, UID: h.Uid, GID: h.Gid}
 }
 
 // Mknod implements fuse.RawFileSystem; it makes regular files as well.
@@ -52,17 +52,21 @@ func (r *raw) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *
 	if mode&unix.S_IFMT == 0 {
 		mode |= unix.S_IFREG
 	}
-	return r.create(cancel, &in.InHeader, name, birth(&in.InHeader, mode, decodeDev(in.Rdev), ""), out)
+	b := birth(&in.InHeader, mode, in.Umask)
+	b.Rdev = decodeDev(in.Rdev)
+	return r.create(cancel, &in.InHeader, name, b, out)
 }
 
 // Mkdir implements fuse.RawFileSystem.
 func (r *raw) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
-	return r.create(cancel, &in.InHeader, name, birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFDIR, 0, ""), out)
+	return r.create(cancel, &in.InHeader, name, birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFDIR, in.Umask), out)
 }
 
 // Symlink implements fuse.RawFileSystem.
 func (r *raw) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
-	return r.create(cancel, h, name, birth(h, unix.S_IFLNK|0o777, 0, target), out)
+	b := birth(h, unix.S_IFLNK|0o777, 0)
+	b.Target = target
+	return r.create(cancel, h, name, b, out)
 }
 
 func (r *raw) create(cancel <-chan struct{}, h *fuse.InHeader, name string, b upper.Birth, out *fuse.EntryOut) fuse.Status {
@@ -76,7 +80,7 @@ func (r *raw) create(cancel <-chan struct{}, h *fuse.InHeader, name string, b up
 
 // Tmpfile implements fuse.RawFileSystem.
 func (r *raw) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
-	b := birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFREG, 0, "")
+	b := birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFREG, in.Umask)
 	a, err := r.fs.CreateTemp(caller(cancel, &in.InHeader), in.NodeId, b)
 	if err != nil {
 		return status(err)

@@ -56,14 +56,18 @@ type transport struct {
 // make the collector believe in gigabytes of which only the first page is ever touched.
 type buffer struct{ in, out []byte }
 
-func newTransport(fd int, fs fuse.RawFileSystem, log *slog.Logger, trace *tracer) *transport {
+func newTransport(fd int, fs fuse.RawFileSystem, acls bool, log *slog.Logger, trace *tracer) *transport {
 	t := &transport{
 		fd: fd, counts: new(counts), trace: trace, log: log, buffers: make(chan *buffer, 64),
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
+	capabilities := uint64(fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO)
+	if acls { // a default ACL takes the place of the umask, which must come unapplied then
+		capabilities |= fuse.CAP_POSIX_ACL | fuse.CAP_DONT_MASK | fuse.CAP_SETXATTR_EXT
+	}
 	t.server = fuse.NewProtocolServer(fs, &fuse.MountOptions{
 		MaxWrite: maxWrite, MaxBackground: maxBackground, EnableSymlinkCaching: true, ExplicitDataCacheControl: true, IDMappedMount: true,
-		ExtraCapabilities: fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO,
+		ExtraCapabilities: capabilities,
 		Logger:            slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		PanicHandler: func(reason any) fuse.Status {
 			log.Error("handler panicked", slog.Any("reason", reason), slog.String("stack", string(debug.Stack())))

@@ -35,14 +35,18 @@ func everywhere(t *testing.T, plain ground, others []ground, script func(dir str
 	}
 	want := perform(plain)
 	for _, g := range others {
-		got := perform(g)
-		for i := range max(len(got), len(want)) {
-			if i >= len(got) || i >= len(want) {
-				t.Fatalf("%s says %d lines, %s %d", g.name, len(got), plain.name, len(want))
-			}
-			if got[i] != want[i] {
-				t.Errorf("%s: %s\nwant as in the %s: %s", g.name, got[i], plain.name, want[i])
-			}
+		sameLines(t, g.name, perform(g), plain.name, want)
+	}
+}
+
+func sameLines(t *testing.T, gotName string, got []string, wantName string, want []string) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) {
+			t.Fatalf("%s says %d lines, %s %d", gotName, len(got), wantName, len(want))
+		}
+		if got[i] != want[i] {
+			t.Errorf("%s: %s\nwant as in the %s: %s", gotName, got[i], wantName, want[i])
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (l *Lab) Overlay(lower string) string {
 	l.t.Helper()
 	n := l.number()
 	point, upper, work := l.Mkdir(fmt.Sprintf("overlay%d", n)), l.Mkdir(fmt.Sprintf("overlay%d.upper", n)), l.Mkdir(fmt.Sprintf("overlay%d.work", n))
-	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
+	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on", lower, upper, work)
 	if err := unix.Mount("overlay", point, "overlay", 0, data); err != nil {
 		l.t.Fatalf("mount overlay: %v", err)
 	}

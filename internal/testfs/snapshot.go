@@ -105,7 +105,7 @@ func xattrsOf(path string) (string, error) {
 	slices.Sort(all)
 	text := ""
 	for _, name := range all {
-		if name == "" || strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "system.") {
+		if name == "" || strings.HasPrefix(name, "trusted.overlay.") {
 			continue
 		}
 		value := make([]byte, 4096)

@@ -9,10 +9,13 @@ import (
 
 // Birth describes a file to be made.
 type Birth struct {
-	Mode     uint32 // type and permission bits, the caller's umask applied
+	Mode     uint32 // type and permission bits
+	Umask    uint32 // the caller's; see Inherit
 	Rdev     uint64 // of a device
 	Target   string // of a symbolic link
 	UID, GID uint32 // the caller's
+
+	acl []byte // the default ACL of the directory that it is made for, as its extended attribute; nil if it has none
 }
 
 // Create makes dir/name and opens it. covered says that it replaced a whiteout: the name is known below, and a directory
@@ -29,14 +32,24 @@ func (s *Store) Create(dir *File, name string, b Birth) (f *File, covered bool, 
 	return f, true, err
 }
 
-// Inherit returns b with what a set-gid directory gives to files made in it: its group, and to directories the bit.
+// Inherit returns b with what a directory gives to files made in it: a set-gid one its group, and to directories the bit; one
+// with a default ACL that, in place of the umask.
 func (s *Store) Inherit(dir *File, b Birth) (Birth, error) {
 	parent, err := dir.Stat()
-	if err == nil && parent.Mode&unix.S_ISGID != 0 {
+	if err != nil {
+		return b, err
+	}
+	if parent.Mode&unix.S_ISGID != 0 {
 		b.GID = parent.Gid
 		if b.Mode&unix.S_IFMT == unix.S_IFDIR {
 			b.Mode |= unix.S_ISGID
 		}
+	}
+	if b.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return b, nil
+	}
+	if b.acl, err = s.defaultACL(dir); err == nil && b.acl == nil {
+		b.Mode &^= b.Umask & 0o777
 	}
 	return b, err
 }
@@ -89,8 +102,12 @@ func (s *Store) adopt(f *File, b Birth) error {
 		}
 		changed = true
 	}
-	if b.Mode&unix.S_IFMT != unix.S_IFLNK && (f.st.Mode != b.Mode || changed && b.Mode&0o6000 != 0) {
-		if err := f.Chmod(b.Mode); err != nil {
+	mode := b.Mode
+	if b.acl != nil { // the file system has made of the mode what the ACL says, our umask aside
+		mode = mode&^0o777 | f.st.Mode&0o777
+	}
+	if b.Mode&unix.S_IFMT != unix.S_IFLNK && (f.st.Mode != mode || changed && mode&0o6000 != 0) {
+		if err := f.Chmod(mode); err != nil {
 			return err
 		}
 		changed = true
@@ -106,20 +123,85 @@ func (s *Store) adopt(f *File, b Birth) error {
 	return nil
 }
 
+// build makes a file as b says in the work directory, and returns the name that it has there.
+func (s *Store) build(b Birth) (f *File, name string, err error) {
+	name = s.tmpName()
+	if b.acl == nil {
+		f, err = s.make(s.tmp, name, b)
+		return f, name, err
+	}
+	// What a default ACL makes of a mode is the file system's business: it is done in a directory with the same one.
+	nest := s.tmpName()
+	if err := unix.Mkdirat(s.tmp.fd, nest, 0o700); err != nil {
+		return nil, "", wrap("create", err)
+	}
+	defer func() { _ = unix.Unlinkat(s.tmp.fd, nest, unix.AT_REMOVEDIR) }()
+	dir, err := s.OpenChild(s.tmp, nest, unix.S_IFDIR)
+	if err != nil {
+		return nil, "", err
+	}
+	defer dir.Release()
+	if err := setXattr(dir, defaultACL, b.acl, 0); err != nil {
+		return nil, "", err
+	}
+	if f, err = s.make(dir, name, b); err != nil {
+		return nil, "", err
+	}
+	if err := unix.Renameat2(dir.fd, name, s.tmp.fd, name, unix.RENAME_NOREPLACE); err != nil {
+		f.Release()
+		_ = unix.Unlinkat(dir.fd, name, removeFlag(b.Mode))
+		return nil, "", wrap("create", err)
+	}
+	return f, name, nil
+}
+
+// widened is a mode that lets us in: without privileges it binds us too, and putting marks on a file, or moving a directory,
+// takes the right to write to it.
+func (s *Store) widened(mode uint32) uint32 {
+	if typ := mode & unix.S_IFMT; s.uid == 0 || typ != unix.S_IFREG && typ != unix.S_IFDIR {
+		return mode
+	}
+	return mode | 0o700
+}
+
+// narrow takes back what widened gave to a file that should have this mode.
+func (s *Store) narrow(f *File, mode uint32) error {
+	if s.widened(mode) == mode {
+		return nil
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := f.Chmod(st.Mode&^0o700 | st.Mode&mode&0o700); err != nil {
+		return err
+	}
+	f.st, err = f.Stat()
+	return err
+}
+
 // replaceWhiteout builds the file in the work directory and puts it in the whiteout's place in one step, so that what is
 // below never shows.
 func (s *Store) replaceWhiteout(dir *File, name string, b Birth) (_ *File, err error) {
-	tmp := s.tmpName()
-	f, err := s.make(s.tmp, tmp, b)
+	mode, isDir := b.Mode, b.Mode&unix.S_IFMT == unix.S_IFDIR
+	if isDir {
+		b.Mode = s.widened(mode)
+	}
+	f, tmp, err := s.build(b)
 	if err != nil {
 		return nil, err
 	}
-	isDir := b.Mode&unix.S_IFMT == unix.S_IFDIR
 	if isDir {
 		err = s.MarkOpaque(f)
 	}
+	exchange := func() error { return unix.Renameat2(s.tmp.fd, tmp, dir.fd, name, unix.RENAME_EXCHANGE) }
 	if err == nil {
-		err = wrap("replace whiteout "+name, unix.Renameat2(s.tmp.fd, tmp, dir.fd, name, unix.RENAME_EXCHANGE))
+		err = wrap("replace whiteout "+name, exchange())
+	}
+	if err == nil && isDir {
+		if err = s.narrow(f, mode); err != nil {
+			_ = exchange()
+		}
 	}
 	if err != nil {
 		f.Release()

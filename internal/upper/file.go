@@ -192,6 +192,15 @@ func (f *File) DropPrivileges(member func(gid uint32) bool) error {
 	return f.Chmod(mode)
 }
 
+// DropSetGID clears set-gid, which setting an access ACL does to a file of a group that the caller is not in.
+func (f *File) DropSetGID() error {
+	st, err := f.Stat()
+	if err != nil || st.Mode&unix.S_ISGID == 0 {
+		return err
+	}
+	return f.Chmod(st.Mode &^ unix.S_ISGID)
+}
+
 // wrap names the operation; nil stays nil.
 func wrap(op string, err error) error {
 	if err == nil {

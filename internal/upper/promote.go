@@ -32,8 +32,11 @@ type Staged struct {
 
 // Stage builds a copy of o in the work directory, without content. Errors leave nothing behind.
 func (s *Store) Stage(o Original) (*Staged, error) {
-	name := s.tmpName()
-	f, err := s.make(s.tmp, name, o.Birth)
+	b := o.Birth
+	if o.Mark != nil {
+		b.Mode = s.widened(b.Mode)
+	}
+	f, name, err := s.build(b)
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +80,24 @@ func (s *Store) Seal(st *Staged) error {
 // complete gives the copy what writing its content would take away again: set-uid and set-gid, where we are not root, and the
 // extended attributes, capabilities among them.
 func (s *Store) complete(st *Staged) error {
-	if typ := st.orig.Mode & unix.S_IFMT; st.orig.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && typ == unix.S_IFREG {
-		if err := st.File.Chmod(st.orig.Mode); err != nil {
-			return err
+	for _, lists := range []bool{false, true} { // ACLs last: one may take our own right to write
+		for _, x := range st.orig.Xattrs {
+			if IsACL(x.Name) != lists {
+				continue
+			}
+			err := s.SetXattr(st.File, x.Name, x.Value, 0)
+			if err != nil && !dispensable(x.Name, err) {
+				return err
+			}
 		}
 	}
-	for _, x := range st.orig.Xattrs {
-		err := s.SetXattr(st.File, x.Name, x.Value, 0)
-		if err != nil && !dispensable(x.Name, err) {
-			return err
-		}
+	if st.orig.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil
 	}
-	return nil
+	if st.orig.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 {
+		return st.File.Chmod(st.orig.Mode)
+	}
+	return s.narrow(st.File, st.orig.Mode)
 }
 
 // dispensable tells whether a copy may lack an attribute that could not be set. As in overlayfs, an upper file system need
@@ -116,6 +125,12 @@ func (s *Store) Commit(st *Staged, dir *File, name string) error {
 	if err := unix.Renameat2(s.tmp.fd, st.name, dir.fd, name, unix.RENAME_NOREPLACE); err != nil {
 		return wrap("commit "+name, err)
 	}
+	if st.orig.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if err := s.narrow(st.File, st.orig.Mode); err != nil {
+			_ = unix.Renameat2(dir.fd, name, s.tmp.fd, st.name, unix.RENAME_NOREPLACE)
+			return err
+		}
+	}
 	_ = dir.Utimes(parent.Atim, parent.Mtim) // the copy is in place: this must not pass for a failure
 	return nil
 }
@@ -125,7 +140,11 @@ func (s *Store) CommitOrphan(st *Staged, ino uint64) error {
 	if err := s.Seal(st); err != nil {
 		return err
 	}
-	return wrap("commit orphan", unix.Renameat2(s.tmp.fd, st.name, s.orphans.fd, orphanName(ino), unix.RENAME_NOREPLACE))
+	err := unix.Renameat2(s.tmp.fd, st.name, s.orphans.fd, orphanName(ino), unix.RENAME_NOREPLACE)
+	if err == nil && st.orig.Mark != nil && st.orig.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return s.narrow(st.File, st.orig.Mode)
+	}
+	return wrap("commit orphan", err)
 }
 
 // Abandon removes a staged file that will not be committed, and releases it.

@@ -38,6 +38,7 @@ type Store struct {
 	links    *File // the index, see Index
 	lock     int
 	prefix   string // immutable: trustedPrefix or userPrefix
+	acls     bool   // immutable: the file system has POSIX ACLs
 	volatile bool   // immutable: nothing is synced but what applications sync
 	marked   *File  // the work directory if it has our volatile mark
 	serial   atomic.Uint64
@@ -208,7 +209,11 @@ func (s *Store) emptyDir(work *File, name string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.clear(dir); err != nil {
+	err = s.clear(dir)
+	if err == nil {
+		err = dropACLs(dir)
+	}
+	if err != nil {
 		dir.Release()
 		return nil, err
 	}
@@ -239,6 +244,7 @@ func (s *Store) probe(cfg Config) error {
 		return unusable(cfg.Work, err)
 	}
 	defer dir.Release()
+	s.acls = holdsACLs(dir)
 	for _, prefix := range []string{trustedPrefix, userPrefix} {
 		s.prefix = prefix
 		if err = s.MarkOpaque(dir); err == nil {

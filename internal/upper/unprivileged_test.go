@@ -2,6 +2,7 @@ package upper_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -29,6 +30,7 @@ func TestWithoutPrivileges(t *testing.T) {
 		"a file's mode does not keep the daemon out":       readOnlyFile,
 		"a directory's mode does not keep the daemon out":  lockedDirectory,
 		"a directory that is not writable can be orphaned": orphanReadOnly,
+		"a directory that is not writable can be made":     makeReadOnly,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newStore(t)) })
 	}
@@ -50,7 +52,7 @@ func runAsNobody(t *testing.T) {
 	cmd.Dir, cmd.Env = dir, []string{"TMPDIR=" + dir, "PATH=" + os.Getenv("PATH")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Count(string(out), "--- PASS") != 6 {
+	if err != nil || strings.Count(string(out), "--- PASS") != 7 {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -118,5 +120,31 @@ func orphanReadOnly(t *testing.T, f *fixture) {
 	check(t, f.Reap(ino, unix.S_IFDIR))
 	if !f.whiteout("x") {
 		t.Error("no whiteout")
+	}
+}
+
+// makeReadOnly makes directories in the work directory and moves them out of it, which takes the right to write to them.
+func makeReadOnly(t *testing.T, f *fixture) {
+	list := f.dir("listed")
+	check(t, f.SetXattr(list, "system.posix_acl_default", groupMayWrite, 0))
+	for mode, dir := range map[uint32]*upper.File{0o555: f.Root(), 0o550: list} {
+		check(t, f.Whiteout(dir, "x"))
+		file, _, err := f.Create(dir, "x", upper.Birth{Mode: unix.S_IFDIR | 0o555})
+		check(t, err)
+		file.Release()
+		if st, err := f.StatChild(dir, "x"); err != nil || st.Mode != unix.S_IFDIR|mode {
+			t.Errorf("over a whiteout: mode %o, %v", st.Mode, err)
+		}
+		for _, mode := range []uint32{unix.S_IFDIR | 0o555, unix.S_IFREG | 0o444, unix.S_IFREG | 0o4040} {
+			o := original(upper.Birth{Mode: mode})
+			o.Xattrs = []upper.Xattr{{Name: "user.x", Value: []byte("x")}}
+			st, err := f.Stage(o)
+			check(t, err)
+			check(t, f.Commit(st, dir, fmt.Sprint(mode)))
+			st.File.Release()
+			if st, err := f.StatChild(dir, fmt.Sprint(mode)); err != nil || st.Mode != mode {
+				t.Errorf("copied up: mode %o, %v, want %o", st.Mode, err, mode)
+			}
+		}
 	}
 }
