@@ -7,19 +7,32 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/internal/tree"
 )
 
 // raw turns the protocol's operations into calls of an actors.FS. Its methods are split by op family over raw_*.go.
 type raw struct {
 	fuse.RawFileSystem // answers ENOSYS to what the kernel never sends us: locks and ioctl are overridden below
 	fs                 *actors.FS
-	acls               bool // immutable: upper holds POSIX ACLs
+	acls               bool  // immutable: upper holds POSIX ACLs
+	ids                idMap // immutable
 }
 
 var _ fuse.RawFileSystem = (*raw)(nil)
 
-func newRaw(fs *actors.FS) *raw {
-	return &raw{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, acls: fs.ACLs()}
+func newRaw(fs *actors.FS, ids idMap) *raw {
+	return &raw{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, acls: fs.ACLs(), ids: ids}
+}
+
+// fillAttr and fillEntry put attributes into an answer.
+func (r *raw) fillAttr(a *tree.Attr, out *fuse.Attr) {
+	r.ids.shown(a)
+	fillAttr(a, out)
+}
+
+func (r *raw) fillEntry(a *tree.Attr, out *fuse.EntryOut) {
+	r.ids.shown(a)
+	fillEntry(a, out)
 }
 
 // String implements fuse.RawFileSystem.
@@ -35,7 +48,7 @@ func (r *raw) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out 
 	if err != nil {
 		return status(err)
 	}
-	fillEntry(&a, out)
+	r.fillEntry(&a, out)
 	return fuse.OK
 }
 

@@ -1,6 +1,8 @@
 package fusebridge
 
 import (
+	"bytes"
+
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
@@ -13,7 +15,7 @@ func (r *raw) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.Attr
 	if err != nil {
 		return status(err)
 	}
-	fillAttr(&a, &out.Attr)
+	r.fillAttr(&a, &out.Attr)
 	out.SetTimeout(forever)
 	return fuse.OK
 }
@@ -25,6 +27,7 @@ func (r *raw) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut
 	if err != nil {
 		return status(err)
 	}
+	r.ids.shown(&a)
 	stamp := func(t unix.Timespec) fuse.SxTime { return fuse.SxTime{Sec: uint64(t.Sec), Nsec: uint32(t.Nsec)} }
 	out.SetTimeout(forever)
 	out.Statx = fuse.Statx{
@@ -38,11 +41,15 @@ func (r *raw) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut
 
 // SetAttr implements fuse.RawFileSystem.
 func (r *raw) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	a, err := r.fs.Setattr(caller(cancel, &in.InHeader), in.NodeId, change(in))
+	c := change(in)
+	if err := r.ids.change(&c); err != nil {
+		return status(err)
+	}
+	a, err := r.fs.Setattr(caller(cancel, &in.InHeader), in.NodeId, c)
 	if err != nil {
 		return status(err)
 	}
-	fillAttr(&a, &out.Attr)
+	r.fillAttr(&a, &out.Attr)
 	out.SetTimeout(forever)
 	return fuse.OK
 }
@@ -66,6 +73,9 @@ func (r *raw) GetXAttr(_ <-chan struct{}, h *fuse.InHeader, name string, dst []b
 		return 0, fuse.Status(unix.EOPNOTSUPP)
 	}
 	n, err := r.fs.Xattr(h.NodeId, name, dst)
+	if err == nil && upper.IsACL(name) && len(dst) > 0 {
+		err = r.ids.acl(dst[:n], showACL)
+	}
 	return uint32(n), status(err)
 }
 
@@ -91,6 +101,12 @@ func (r *raw) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, name string,
 	}
 	if value == nil {
 		value = []byte{} // nil would remove it
+	}
+	if upper.IsACL(name) {
+		value = bytes.Clone(value) // the request's memory is the kernel's words
+		if err := r.ids.acl(value, rawID); err != nil {
+			return status(err)
+		}
 	}
 	drop := in.SetXAttrFlags&fuse.SETXATTR_ACL_KILL_SGID != 0
 	return status(r.fs.SetXattr(caller(cancel, &in.InHeader), in.NodeId, name, value, int(in.Flags), drop))

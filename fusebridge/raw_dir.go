@@ -25,7 +25,7 @@ func (r *raw) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 			return true
 		}
 		if a, ok := r.fs.LookupKnown(in.NodeId, name); ok {
-			fillEntry(&a, entry)
+			r.fillEntry(&a, entry)
 		}
 		return true
 	})
@@ -70,22 +70,28 @@ func (r *raw) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name str
 }
 
 func (r *raw) create(cancel <-chan struct{}, h *fuse.InHeader, name string, b upper.Birth, out *fuse.EntryOut) fuse.Status {
+	if err := r.ids.birth(&b); err != nil {
+		return status(err)
+	}
 	a, err := r.fs.Create(caller(cancel, h), h.NodeId, name, b)
 	if err != nil {
 		return status(err)
 	}
-	fillEntry(&a, out)
+	r.fillEntry(&a, out)
 	return fuse.OK
 }
 
 // Tmpfile implements fuse.RawFileSystem.
 func (r *raw) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
 	b := birth(&in.InHeader, in.Mode&^unix.S_IFMT|unix.S_IFREG, in.Umask)
+	if err := r.ids.birth(&b); err != nil {
+		return status(err)
+	}
 	a, err := r.fs.CreateTemp(caller(cancel, &in.InHeader), in.NodeId, b)
 	if err != nil {
 		return status(err)
 	}
-	fillEntry(&a, &out.EntryOut)
+	r.fillEntry(&a, &out.EntryOut)
 	return fuse.OK
 }
 
@@ -95,7 +101,7 @@ func (r *raw) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fu
 	if err != nil {
 		return status(err)
 	}
-	fillEntry(&a, out)
+	r.fillEntry(&a, out)
 	return fuse.OK
 }
 

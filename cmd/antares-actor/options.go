@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,9 +172,18 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 	}
 	return actors.MountSpec{
 		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
+		UID: ownerIn(o.uids, os.Getuid()), GID: ownerIn(o.gids, os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
 		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed,
 	}
+}
+
+// ownerIn returns whom the origin's files belong to: the caller, or if the caller does not show, the first one that does.
+func ownerIn(ranges []actors.IDRange, caller int) uint32 {
+	id := uint32(caller)
+	if len(ranges) == 0 || slices.ContainsFunc(ranges, func(r actors.IDRange) bool { return id >= r.Layer && id-r.Layer < r.Count }) {
+		return id
+	}
+	return ranges[0].Layer
 }
 
 // parseRanges reads FROM:TO:COUNT words. No id may have two meanings.
@@ -188,7 +198,7 @@ func parseRanges(flag string, words []string) (ranges []actors.IDRange, err erro
 			}
 			*field = uint32(n)
 		}
-		if r.Count == 0 || r.Layer+r.Count-1 < r.Layer || r.Shown+r.Count-1 < r.Shown {
+		if r.Count == 0 || uint64(max(r.Layer, r.Shown))+uint64(r.Count) > math.MaxUint32 {
 			return nil, fmt.Errorf("%w: %s %q: the range is empty, or goes beyond the largest id", errUsage, flag, word)
 		}
 		for _, other := range ranges {
