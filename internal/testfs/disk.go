@@ -12,20 +12,21 @@ import (
 
 // Disk is a file system of a test's own, on a sparse file. It can fail and lose power.
 type Disk struct {
-	t     testing.TB
-	Dir   string // where it is mounted
-	image string
+	t      testing.TB
+	Dir    string // where it is mounted
+	fstype string
+	image  string
 }
 
 // NewDisk makes a file system of a type that has a mkfs.TYPE, of a size that truncate(1) understands, for the time of the
 // test.
 func NewDisk(t testing.TB, fstype, size string) *Disk {
 	t.Helper()
-	d := &Disk{t: t, Dir: t.TempDir(), image: filepath.Join(t.TempDir(), "disk")}
+	d := &Disk{t: t, fstype: fstype, Dir: t.TempDir(), image: filepath.Join(t.TempDir(), "disk")}
 	for _, args := range [][]string{{"truncate", "-s", size, d.image}, {"mkfs." + fstype, "-q", d.image}} {
 		d.run(args...)
 	}
-	d.mount()
+	d.mount("loop")
 	t.Cleanup(d.unmount)
 	return d
 }
@@ -37,9 +38,9 @@ func (d *Disk) run(args ...string) {
 	}
 }
 
-func (d *Disk) mount() {
+func (d *Disk) mount(options string) {
 	d.t.Helper()
-	d.run("mount", "-o", "loop", d.image, d.Dir)
+	d.run("mount", "-o", options, d.image, d.Dir)
 }
 
 func (d *Disk) unmount() {
@@ -66,7 +67,15 @@ func (d *Disk) Fail() {
 func (d *Disk) Mend() {
 	d.t.Helper()
 	d.unmount()
-	d.mount()
+	// A copy: the file system that failed may live on for a while in another process's mount name space, and would be what is
+	// mounted then.
+	again, options := d.image+"+", "loop"
+	d.run("cp", "--sparse=always", d.image, again)
+	d.image = again
+	if d.fstype == "xfs" {
+		options += ",nouuid"
+	}
+	d.mount(options)
 }
 
 // Free returns the free bytes when everything is on disk.

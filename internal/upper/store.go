@@ -272,6 +272,8 @@ func unusable(path string, err error) error {
 		remedy = "its file system is read-only: choose another --upper"
 	case full(err):
 		remedy = "free some space, or choose another --upper"
+	case errors.Is(err, unix.EIO):
+		remedy = "its disk fails: see the kernel's log, or choose another --upper"
 	case errors.Is(err, unix.ENOTDIR):
 		remedy = "it is not a directory: choose another --upper"
 	}
