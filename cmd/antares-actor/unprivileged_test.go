@@ -32,8 +32,10 @@ func newUsersPlace(t *testing.T, repo *origintest.Repo) *usersPlace {
 }
 
 // withDevice is a root's script in which as_user runs a command as the user. Where users may not open /dev/fuse (it is for all
-// on Debian, and for root alone in many a container) they may in this mount name space.
+// on Debian, and for root alone in many a container) they may in this mount name space. It begins with copies of the mounts of
+// other tests, which would outlive their unmounting.
 const withDevice = `
+	awk '/ - fuse.antares-actor / { print $5 }' /proc/self/mountinfo | xargs -r -n 1 umount -l
 	mkdir -p "$PLACE/dev"; mount -t tmpfs tmpfs "$PLACE/dev"; mknod -m 666 "$PLACE/dev/fuse" c 10 229; mount --bind "$PLACE/dev/fuse" /dev/fuse
 	as_user() { setpriv --reuid "$SOME_USER" --regid "$SOME_USER" --clear-groups -- "$@"; }
 	`
