@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -163,6 +164,16 @@ func (x *xfstests) results(dir, name string) string {
 // onFuse has the suite mount by the contender's type.
 func (x *xfstests) onFuse(dir, name string) error {
 	x.env = append(x.env, "FSTYP=fuse", "FUSE_SUBTYP=."+name)
+	// The suite looks up the type of what it has mounted, and knows FUSE without subtypes only.
+	df, err := exec.LookPath("df")
+	if err != nil {
+		return err
+	}
+	script := fmt.Sprintf("#!/bin/sh\n%s \"$@\" | sed 's/ fuse\\.[a-z-]* / fuse /'\n", df)
+	if err := os.WriteFile(filepath.Join(x.g.bin, "df"), []byte(script), 0o755); err != nil {
+		return err
+	}
+	x.undo = append(x.undo, func() { _ = os.Remove(filepath.Join(x.g.bin, "df")) })
 	for role, variable := range map[string]string{"test": "TEST_FS_MOUNT_OPTS", "scratch": "MOUNT_OPTIONS"} {
 		layers := filepath.Join(dir, "layers", role)
 		for _, name := range []string{"", "lower", "upper", "work"} {
