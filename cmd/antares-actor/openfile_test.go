@@ -187,3 +187,26 @@ func TestSyncingWorksForFilesAndDirectories(t *testing.T) {
 		}
 	})
 }
+
+func TestRemovedDirectoriesHaveNoLinksWhileTheyAreOpen(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin})
+		lab.Shell(m.Point, "mkdir new replaced replacement emptied; rm -r dir/b/*")
+		for path, script := range map[string]string{
+			"new": "rmdir new", "replaced": "mv -T replacement replaced", "dir/b": "mv -T emptied dir/b", "odd": "rm -r odd",
+		} {
+			fd, err := unix.Open(m.Path(path), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lab.Shell(m.Point, script)
+			var st unix.Stat_t
+			if err := unix.Fstat(fd, &st); err != nil || st.Nlink != 0 {
+				t.Errorf("%s: %v, %d links, want 0", script, err, st.Nlink)
+			}
+			_ = unix.Close(fd)
+		}
+	})
+}

@@ -309,6 +309,8 @@ func describeStat(st *unix.Stat_t, err error) (string, error) {
 	text := fmt.Sprintf("%o %d:%d", st.Mode, st.Uid, st.Gid)
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		text += fmt.Sprintf(" size %d links %d", st.Size, st.Nlink)
+	} else if st.Nlink == 0 {
+		text += " removed"
 	}
 	if st.Mtim.Sec < old && st.Mode&unix.S_IFMT != unix.S_IFIFO { // see testfs.Look
 		text += fmt.Sprintf(" mtime %d.%09d", st.Mtim.Sec, st.Mtim.Nsec)

@@ -176,6 +176,8 @@ func (p *Passthrough) Attr(n *tree.Node, s *tree.State) (tree.Attr, error) {
 		a.Nlink-- // the link in the work directory
 	}
 	switch {
+	case s.Orphan && n.IsDir():
+		a.Nlink = 0
 	case s.Indexed:
 		a.Nlink = n.Links()
 	case n.IsDir() && (s.HasLower() || n.Ino == tree.RootIno):
