@@ -15,6 +15,7 @@ func TestSQLiteIsSafeForEightProcesses(t *testing.T) {
 	repo := helloRepo(t)
 	for mode, rows := range map[string]int{"wal": 60, "delete": 30, "persist": 30} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
 				lab.Need("sqlite3", "sqlite3")
 				m := lab.Mount(testfs.Spec{Origin: origin})
