@@ -164,3 +164,41 @@ func TestARemovalThatFailsAfterAPromotion(t *testing.T) {
 		})
 	}
 }
+
+// TestANameThatCannotBeGivenBackAtOnce: something is in the way when the file is to have its name back. It is given back when
+// its directory is listed again.
+func TestANameThatCannotBeGivenBackAtOnce(t *testing.T) {
+	var armed, blocked atomic.Pointer[rig]
+	r := newRig(t, onSmallDisk(400), withProbe(func(_ string, msg any) func() {
+		switch m := msg.(type) {
+		case *detach:
+			if r := armed.Swap(nil); r != nil {
+				r.promoteBehind(m, func() {
+					_, err := r.fs.Write(nobodyWaits, m.Node.Ino, []byte("X"), 0, false)
+					check(t, err)
+					r.fill(0)
+				})
+			}
+		case *restore:
+			if r := blocked.Swap(nil); r != nil {
+				check(t, os.Rename(filepath.Join(r.dir, "obstacle"), r.onDisk("a/one.txt")))
+			}
+		}
+		return nil
+	}))
+	check(t, firstError(r.create("a/mine"), os.WriteFile(filepath.Join(r.dir, "obstacle"), nil, 0o600)))
+	r.wantText("a/one.txt", "one\n")
+	armed.Store(r)
+	blocked.Store(r)
+	wantErr(t, "unlink", r.unlink("a/one.txt"), unix.ENOSPC)
+	if armed.Load() != nil || blocked.Load() != nil {
+		t.Fatal("nothing was cut off, or given back")
+	}
+	r.empty()
+	check(t, os.Remove(r.onDisk("a/one.txt")))
+	waitFor(t, "the return of the name", func() bool { a, err := r.lookup("a/one.txt"); return err == nil && a.Nlink == 1 })
+	r.wantText("a/one.txt", "Xne\n")
+	r.forgetAll()
+	r.orphansBecome(0)
+	r.wantSameAfterRemount()
+}

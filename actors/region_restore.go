@@ -8,7 +8,7 @@ import (
 
 // restore moves an orphan back to a name that it did not lose. A removal cut the node off from its name, it was promoted into
 // the work directory then, and the whiteout that was to take the name failed: a full disk does that. If this fails as well,
-// the name shows the lower file again once the kernel has let go of the node.
+// it is tried again when the directory is listed; the name shows the lower file if the kernel has let go of the node by then.
 func (r *region) restore(m *restore) {
 	defer m.call().finish(m.Err)
 	n, s := m.Node, *m.Node.State()
@@ -22,7 +22,7 @@ func (r *region) restore(m *restore) {
 	}
 	defer r.core.upper.Moves.Begin()()
 	if err := r.restoreOnDisk(m); err != nil {
-		r.core.log.Warn("what was written to a file is lost: its removal failed halfway",
+		r.core.log.Warn("a file that could not be removed is without its name until its directory is listed again",
 			slog.String("path", n.Path()), slog.Any("error", err))
 		m.Parent.SetTable(nil)
 		r.core.notifier.Tell(&invalidateEntry{Parent: m.Parent.Ino, Name: m.Name})

@@ -112,6 +112,11 @@ func Check(cfg Config) (*Report, error) {
 	if c.prefix = trusted; !anyMark(root, trusted) {
 		c.prefix = user // or there are none at all
 	}
+	if own, err := readMarks(root, ".", c.prefix); err != nil {
+		c.unreadable(cfg.Upper, err)
+	} else {
+		c.sound(own, ".", unix.S_IFDIR)
+	}
 	c.walk(root, dir{known: len(c.lower) > 0})
 	c.judge()
 	slices.SortStableFunc(c.report.Problems, func(a, b Problem) int { return cmp.Compare(a.Path, b.Path) })

@@ -177,6 +177,13 @@ func damages() map[string]damage {
 		"an opaque mark that means nothing": {
 			make: func(x *tree) { x.mark("upper/there", "opaque", "yes") }, found: []string{"bad-mark upper/there"},
 		},
+		"a mark of upper itself": {
+			make: func(x *tree) { x.mark("upper", "opaque", "yes"); x.mark("upper", "impure", "y") }, found: []string{"bad-mark upper"},
+		},
+		"the work directory of the kernel's that was given as it is": {
+			make:  func(x *tree) { x.mkdir("upper.work/incompat/volatile") },
+			found: []string{"volatile upper.work/incompat/volatile"}, left: []string{"volatile upper.work/incompat/volatile"},
+		},
 		"an opaque file":     {make: func(x *tree) { x.mark("upper/new", "opaque", "y") }, found: []string{"bad-mark upper/new"}},
 		"a number too short": {make: func(x *tree) { x.mark("upper/new", "antares.ino", "1234567") }, found: []string{"bad-mark upper/new"}},
 		"a number of upper's": {

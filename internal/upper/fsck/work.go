@@ -59,6 +59,8 @@ func (c *checker) workDir(fd int, path string) {
 			c.leftovers(fd, name, at, "a deleted file that was open when its mount did not end cleanly")
 		case "work":
 			c.leftovers(fd, name, at, "an unfinished file of kernel overlayfs")
+		case "incompat": // path is what kernel overlayfs calls the work directory's work
+			c.incompat(fd, at)
 		default:
 			c.add(Problem{Path: at, Kind: Note, Text: "is none of the names that are known in a work directory"})
 		}
