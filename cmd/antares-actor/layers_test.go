@@ -77,7 +77,7 @@ func TestRandomOperationsOverHardLinks(t *testing.T) {
 			lab := suite.New(t)
 			base := lab.Checkout(repo.Dir, "HEAD")
 			lab.Role(base+"/tree", "improvise", fmt.Sprint(seed), "9", "1500", lab.Path("history"))
-			lab.Shell("", "find '"+base+"' -type s -delete") // cp(1) does not copy sockets
+			lab.Shell("", "find '"+base+"' -type s -delete")                                                 // cp(1) does not copy sockets
 			lab.Shell("", "find '"+base+"' -exec setfattr -h -x trusted.overlay.o {} + 2>/dev/null || true") // a mark, in a layer
 			plain := lab.Path("plain")
 			lab.Shell("", "cp -a '"+base+"' '"+plain+"'")
