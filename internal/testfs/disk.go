@@ -22,7 +22,13 @@ type Disk struct {
 // test.
 func NewDisk(t testing.TB, fstype, size string) *Disk {
 	t.Helper()
-	d := &Disk{t: t, fstype: fstype, Dir: t.TempDir(), image: filepath.Join(t.TempDir(), "disk")}
+	return NewDiskIn(t, t.TempDir(), fstype, size)
+}
+
+// NewDiskIn is NewDisk with the sparse file in a directory: if that fills up, writes to the disk fail.
+func NewDiskIn(t testing.TB, dir, fstype, size string) *Disk {
+	t.Helper()
+	d := &Disk{t: t, fstype: fstype, Dir: t.TempDir(), image: filepath.Join(dir, "disk")}
 	for _, args := range [][]string{{"truncate", "-s", size, d.image}, {"mkfs." + fstype, "-q", d.image}} {
 		d.run(args...)
 	}

@@ -1,6 +1,7 @@
 package upper_test
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -72,5 +73,29 @@ func TestVolatileDoesNotWaitForTheDisk(t *testing.T) {
 	}
 	if got := f.read("other"); got != "kept" {
 		t.Errorf("a file that its user synced has %q", got)
+	}
+}
+
+// TestAPromotionWhoseSyncFails: the content was taken, and only then the disk fails to write it. The kernel tells that once.
+func TestAPromotionWhoseSyncFails(t *testing.T) {
+	disk := testfs.NewDiskIn(t, tmpfs(t, "size=12m"), "ext4", "128M")
+	cfg := upper.Config{Upper: filepath.Join(disk.Dir, "upper"), Work: filepath.Join(disk.Dir, "work"), Log: slog.New(slog.DiscardHandler)}
+	s, err := upper.Open(cfg)
+	check(t, err)
+	defer s.Close()
+	st, err := s.Stage(original(upper.Birth{Mode: unix.S_IFREG | 0o644}))
+	check(t, err)
+	const size = 32 << 20
+	check(t, s.Fill(st, cannotClone{strings.NewReader(strings.Repeat("content\n", size/8))}, size))
+	first := s.Seal(st)
+	if !errors.Is(first, unix.EIO) && !errors.Is(first, unix.ENOSPC) { // by the kernel's version
+		t.Errorf("seal: %v, want EIO or ENOSPC", first)
+	}
+	if err := s.Commit(st, s.Root(), "x"); !errors.Is(err, first) {
+		t.Errorf("commit: %v, want what seal said", err)
+	}
+	s.Abandon(st)
+	if left := names(t, cfg.Upper); len(left) > 0 {
+		t.Errorf("upper has %v", left)
 	}
 }

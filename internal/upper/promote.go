@@ -28,6 +28,7 @@ type Staged struct {
 	name   string
 	orig   Original
 	sealed bool
+	fault  error // of sealing, which is not tried again: the kernel tells a failure to write once
 }
 
 // Stage builds a copy of o in the work directory, without content. Errors leave nothing behind.
@@ -59,9 +60,13 @@ func (s *Store) Stage(o Original) (*Staged, error) {
 // follows must not become durable before it. As kernel overlayfs does, it syncs regular files, the empty ones too, and
 // directories, but nothing that is volatile or was born in upper. It waits for the disk; Commit does it if it was not called.
 func (s *Store) Seal(st *Staged) error {
-	if st.sealed || st.orig.Mark == nil {
-		return nil
+	if !st.sealed && st.orig.Mark != nil {
+		st.sealed, st.fault = true, s.seal(st)
 	}
+	return st.fault
+}
+
+func (s *Store) seal(st *Staged) error {
 	if err := s.complete(st); err != nil {
 		return err
 	}
@@ -69,11 +74,8 @@ func (s *Store) Seal(st *Staged) error {
 		return err
 	}
 	if typ := st.orig.Mode & unix.S_IFMT; !s.volatile && (typ == unix.S_IFREG || typ == unix.S_IFDIR) {
-		if err := st.File.Sync(false); err != nil {
-			return err
-		}
+		return st.File.Sync(false)
 	}
-	st.sealed = true
 	return nil
 }
 
