@@ -29,6 +29,23 @@ type AttachOptions struct {
 // IDRange says that Count ids of the layers, from Layer on, show as those from Shown on.
 type IDRange struct{ Layer, Shown, Count uint32 }
 
+// OverflowID shows for an id of a layer that no range has: "nobody", as the kernel shows what a user name space does not have
+// (/proc/sys/kernel/overflowuid).
+const OverflowID = 65534
+
+// ShownID returns what a layer's id shows as; without ranges, itself.
+func ShownID(ranges []IDRange, id uint32) uint32 {
+	if ranges == nil {
+		return id
+	}
+	for _, r := range ranges {
+		if id >= r.Layer && id-r.Layer < r.Count {
+			return r.Shown + (id - r.Layer)
+		}
+	}
+	return OverflowID
+}
+
 // KernelOptions are what mount(8) calls file-system-independent options. The zero value is nosuid,nodev.
 type KernelOptions struct {
 	ReadOnly bool

@@ -23,6 +23,8 @@ var (
 type Caller struct {
 	PID    uint32          // the thread that made the system call; 0 if none did
 	Cancel <-chan struct{} // closed when a signal reaches the thread, or when nobody waits any more; nil if that cannot happen
+
+	UIDs, GIDs []IDRange // how the layers' ids show to it; see identity
 }
 
 // The life of a Call: queued, then running or cancelled; running, then answered.

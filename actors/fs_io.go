@@ -76,23 +76,24 @@ func (f *FS) Write(who Caller, ino uint64, p []byte, off int64, dropSetID bool) 
 	defer file.Release()
 	n, err := file.WriteAt(p, off)
 	if err == nil && dropSetID {
-		err = f.dropSetID(who, file, ino)
+		err = f.dropSetID(who, file, ino, func(Caller) bool { return false })
 	}
 	return n, err
 }
 
-// dropSetID clears set-uid and set-gid. A kernel that knows of them has cleared them by a SETATTR before the WRITE; one that
-// does not is told, since the answer to a WRITE has no attributes.
-func (f *FS) dropSetID(who Caller, file *upper.File, ino uint64) error {
+// dropSetID clears set-uid and set-gid after a change of content, unless the caller may keep them. The SETATTR before it has
+// done so, if the kernel knows of them and we believed it (see dropOnly); else the kernel is told, since the answer has no
+// attributes.
+func (f *FS) dropSetID(who Caller, file *upper.File, ino uint64, keeps func(Caller) bool) error {
 	st, err := file.Stat()
-	if err != nil || st.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
+	if err != nil || st.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 || keeps(who) {
 		return err
 	}
-	if err := file.DropPrivileges(who.member); err != nil {
-		return err
+	dropped, err := file.DropPrivileges(who.member)
+	if dropped {
+		f.core.notifier.Tell(&invalidateInode{Ino: ino})
 	}
-	f.core.notifier.Tell(&invalidateInode{Ino: ino})
-	return nil
+	return err
 }
 
 // Allocate is fallocate.
@@ -105,8 +106,9 @@ func (f *FS) Allocate(who Caller, ino uint64, mode uint32, off, length int64) er
 	err = file.Allocate(mode, off, length)
 	if err != nil {
 		f.core.notifier.Tell(&invalidateInode{Ino: ino}) // ext4 leaves a file as large as there was room; the kernel does not ask
+		return err
 	}
-	return err
+	return f.dropSetID(who, file, ino, Caller.maySetID)
 }
 
 // Sync makes a file or directory durable. What is still in the lower layer has nothing to lose.
@@ -161,7 +163,11 @@ func (f *FS) CopyRange(who Caller, from uint64, fromOff int64, to uint64, toOff 
 		return 0, err
 	}
 	defer in.Release()
-	return dst.CopyRange(in, fromOff, toOff, length)
+	n, err := dst.CopyRange(in, fromOff, toOff, length)
+	if err == nil {
+		err = f.dropSetID(who, dst, to, Caller.maySetID)
+	}
+	return n, err
 }
 
 // ACLs tells whether files can have POSIX access control lists: whether those in upper can.

@@ -11,7 +11,8 @@ import (
 )
 
 // identity is what the kernel does not say of a caller in its requests. It is asked for in rare cases only: what becomes of
-// set-uid and set-gid.
+// set-uid and set-gid. Through an idmapped mount of the mount, which nothing tells us, the ids are other ones; what is decided by
+// them must be such that a mistake leaves nobody more than he should have.
 type identity struct {
 	uid    uint32
 	groups []uint32 // all of them; those of file system accesses, as uid
@@ -79,7 +80,13 @@ func (id *identity) capable(bits ...uint) bool {
 // member tells whether the caller may keep a file of this group set-gid. Who cannot be seen may not.
 func (c Caller) member(gid uint32) bool {
 	id, ok := c.identity()
-	return ok && (slices.Contains(id.groups, gid) || id.capable(unix.CAP_FSETID))
+	return ok && (slices.Contains(id.groups, ShownID(c.GIDs, gid)) || id.capable(unix.CAP_FSETID))
+}
+
+// maySetID tells whether what the caller writes leaves set-uid and set-gid on. Who cannot be seen takes them off.
+func (c Caller) maySetID() bool {
+	id, ok := c.identity()
+	return ok && id.capable(unix.CAP_FSETID)
 }
 
 // mayWrite tells whether the caller could have opened the file for writing, or may change its mode. With an access control
@@ -87,11 +94,11 @@ func (c Caller) member(gid uint32) bool {
 func (c Caller) mayWrite(st *unix.Stat_t, listed bool) bool {
 	id, ok := c.identity()
 	switch {
-	case !ok || id.uid == st.Uid || id.capable(unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER):
+	case !ok || id.uid == ShownID(c.UIDs, st.Uid) || id.capable(unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER):
 		return true
 	case listed:
 		return st.Mode&0o022 != 0
-	case slices.Contains(id.groups, st.Gid):
+	case slices.Contains(id.groups, ShownID(c.GIDs, st.Gid)):
 		return st.Mode&0o020 != 0
 	}
 	return st.Mode&0o002 != 0

@@ -9,13 +9,27 @@ import (
 	"github.com/antares-actor/antares-actor/internal/upper"
 )
 
-// asking calls f with a caller that is a thread of this user.
+// asking calls f with a caller that is a thread of this user. f itself runs as the test does: the server's work is done by it.
 func asking(t *testing.T, u testfs.User, f func(who Caller)) {
 	t.Helper()
-	check(t, testfs.As(u, func() error {
-		f(Caller{PID: uint32(unix.Gettid())})
-		return nil
-	}))
+	thread, release, outcome := make(chan int, 1), make(chan struct{}), make(chan error, 1)
+	go func() {
+		outcome <- testfs.As(u, func() error {
+			thread <- unix.Gettid()
+			<-release
+			return nil
+		})
+	}()
+	defer func() {
+		close(release)
+		check(t, <-outcome)
+	}()
+	select {
+	case tid := <-thread:
+		f(Caller{PID: uint32(tid)})
+	case err := <-outcome:
+		outcome <- err
+	}
 }
 
 func TestMember(t *testing.T) {
@@ -35,6 +49,12 @@ func TestMember(t *testing.T) {
 			}
 		})
 	}
+	asking(t, testfs.User{UID: 5, GID: 1070}, func(who Caller) {
+		who.GIDs = []IDRange{{Layer: 0, Shown: 1000, Count: 100}}
+		if !who.member(70) || who.member(71) || who.maySetID() {
+			t.Error("groups are compared as layers have them")
+		}
+	})
 	if nobodyWaits.member(70) || (Caller{PID: 1 << 30}).member(0) {
 		t.Error("who cannot be seen is a member")
 	}
@@ -64,6 +84,12 @@ func TestMayWrite(t *testing.T) {
 			}
 		})
 	}
+	asking(t, testfs.User{UID: 1050, GID: 5}, func(who Caller) {
+		who.UIDs = []IDRange{{Layer: 0, Shown: 1000, Count: 100}}
+		if !who.mayWrite(&unix.Stat_t{Uid: 50, Mode: 0o4755}, false) || who.mayWrite(&unix.Stat_t{Uid: 51, Mode: 0o4755}, false) {
+			t.Error("users are compared as layers have them")
+		}
+	})
 	if !nobodyWaits.mayWrite(&unix.Stat_t{Uid: 50}, false) {
 		t.Error("who cannot be seen may not")
 	}

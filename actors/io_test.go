@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/antares-actor/antares-actor/internal/testfs"
 	"github.com/antares-actor/antares-actor/internal/tree"
 	"github.com/antares-actor/antares-actor/internal/upper"
 )
@@ -84,6 +85,31 @@ func TestWritesDropSetID(t *testing.T) {
 		}
 	}
 }
+
+// The kernel does not say who may not leave set-uid on where nothing is written by WRITE.
+func TestOtherChangesDropSetID(t *testing.T) {
+	r := newRig(t)
+	check(t, r.make("src", upper.Birth{Mode: unix.S_IFREG | 0o644}))
+	check(t, r.make("f", upper.Birth{Mode: unix.S_IFREG | 0o6755}))
+	src, ino := r.ino("src"), r.ino("f")
+	for name, do := range map[string]func(who Caller) error{
+		"allocate": func(who Caller) error { return r.fs.Allocate(who, ino, 0, 0, 10) },
+		"copy":     func(who Caller) error { return second(r.fs.CopyRange(who, src, 0, ino, 0, 1)) },
+	} {
+		for _, tt := range []struct {
+			user testfs.User
+			want uint32
+		}{{testfs.User{}, 0o6755}, {testfs.User{UID: 5, GID: 5}, 0o755}} {
+			check(t, r.chmod("f", 0o6755))
+			asking(t, tt.user, func(who Caller) { check(t, do(who)) })
+			if a, err := r.lookup("f"); err != nil || a.Mode&0o7777 != tt.want {
+				t.Errorf("%s by %+v: mode %o, %v", name, tt.user, a.Mode, err)
+			}
+		}
+	}
+}
+
+func second(_ int, err error) error { return err }
 
 func TestAllocateSeekSync(t *testing.T) {
 	r := newRig(t)

@@ -40,7 +40,7 @@ func (c *AttrChange) apply(f *upper.File, who Caller) error {
 		return dropOnly(f, who)
 	}
 	if c.DropSetID {
-		if err := f.DropPrivileges(who.member); err != nil {
+		if _, err := f.DropPrivileges(who.member); err != nil {
 			return err
 		}
 	}
@@ -81,7 +81,7 @@ func dropOnly(f *upper.File, who Caller) error {
 	if st.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && !who.mayWrite(&st, f.HasACL()) {
 		return nil
 	}
-	if err := f.DropPrivileges(who.member); err != nil {
+	if _, err := f.DropPrivileges(who.member); err != nil {
 		return err
 	}
 	return f.Chown(-1, -1) // for the time of change

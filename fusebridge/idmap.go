@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/actors"
@@ -11,26 +12,9 @@ import (
 	"github.com/antares-actor/antares-actor/internal/upper"
 )
 
-// overflowID shows for an id of a layer that the map does not have: "nobody", as the kernel shows what a user name space does
-// not have (/proc/sys/kernel/overflowuid).
-const overflowID = 65534
-
 // idMap translates between the ids that the layers have and those that users of the mount see. Layers, and so copy-up, always
 // have their own; only what comes from and goes to the kernel is translated. The zero value translates nothing. Immutable.
 type idMap struct{ uids, gids []actors.IDRange }
-
-// show returns what a layer's id shows as.
-func show(ranges []actors.IDRange, id uint32) uint32 {
-	if ranges == nil {
-		return id
-	}
-	for _, r := range ranges {
-		if id >= r.Layer && id-r.Layer < r.Count {
-			return r.Shown + (id - r.Layer)
-		}
-	}
-	return overflowID
-}
 
 // raw returns the layer's id for one that users see. EOVERFLOW if it has none, as for idmapped mounts.
 func rawID(ranges []actors.IDRange, id uint32) (uint32, error) {
@@ -47,7 +31,14 @@ func rawID(ranges []actors.IDRange, id uint32) (uint32, error) {
 
 // shown translates attributes on their way to the kernel.
 func (m *idMap) shown(a *tree.Attr) {
-	a.UID, a.GID = show(m.uids, a.UID), show(m.gids, a.GID)
+	a.UID, a.GID = actors.ShownID(m.uids, a.UID), actors.ShownID(m.gids, a.GID)
+}
+
+// caller is who waits, where it may matter who that is.
+func (m *idMap) caller(cancel <-chan struct{}, h *fuse.InHeader) actors.Caller {
+	who := caller(cancel, h)
+	who.UIDs, who.GIDs = m.uids, m.gids
+	return who
 }
 
 // birth translates the owner of a file to be made.
@@ -106,4 +97,6 @@ func (m *idMap) acl(value []byte, translate func(ranges []actors.IDRange, id uin
 	return nil
 }
 
-func showACL(ranges []actors.IDRange, id uint32) (uint32, error) { return show(ranges, id), nil }
+func showACL(ranges []actors.IDRange, id uint32) (uint32, error) {
+	return actors.ShownID(ranges, id), nil
+}

@@ -17,12 +17,12 @@ func TestIDsAreTranslatedBothWays(t *testing.T) {
 		uids: []actors.IDRange{{Layer: 0, Shown: 100_000, Count: 10}, {Layer: 1000, Shown: 5, Count: 1}},
 		gids: []actors.IDRange{{Layer: 7, Shown: 7, Count: 1}},
 	}
-	for layer, shown := range map[uint32]uint32{0: 100_000, 9: 100_009, 10: overflowID, 999: overflowID, 1000: 5, 1001: overflowID} {
+	for layer, shown := range map[uint32]uint32{0: 100_000, 9: 100_009, 10: actors.OverflowID, 999: actors.OverflowID, 1000: 5, 1001: actors.OverflowID} {
 		a := tree.Attr{UID: layer, GID: 7}
 		if m.shown(&a); a.UID != shown || a.GID != 7 {
 			t.Errorf("%d shows as %d:%d, want %d:7", layer, a.UID, a.GID, shown)
 		}
-		if shown == overflowID {
+		if shown == actors.OverflowID {
 			continue
 		}
 		b := upper.Birth{UID: shown, GID: 7}

@@ -45,7 +45,7 @@ func (r *raw) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Attr
 	if err := r.ids.change(&c); err != nil {
 		return status(err)
 	}
-	a, err := r.fs.Setattr(caller(cancel, &in.InHeader), in.NodeId, c)
+	a, err := r.fs.Setattr(r.ids.caller(cancel, &in.InHeader), in.NodeId, c)
 	if err != nil {
 		return status(err)
 	}

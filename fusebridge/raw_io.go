@@ -22,7 +22,7 @@ func (r *raw) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.Re
 // Write implements fuse.RawFileSystem. A short count without an error tells the caller how far it came.
 func (r *raw) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	drop := in.WriteFlags&writeKillSuidgid != 0
-	n, err := r.fs.Write(caller(cancel, &in.InHeader), in.NodeId, data, int64(in.Offset), drop)
+	n, err := r.fs.Write(r.ids.caller(cancel, &in.InHeader), in.NodeId, data, int64(in.Offset), drop)
 	return uint32(n), status(err)
 }
 
@@ -38,7 +38,7 @@ func (r *raw) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 
 // Fallocate implements fuse.RawFileSystem.
 func (r *raw) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
-	return status(r.fs.Allocate(caller(cancel, &in.InHeader), in.NodeId, in.Mode, int64(in.Offset), int64(in.Length)))
+	return status(r.fs.Allocate(r.ids.caller(cancel, &in.InHeader), in.NodeId, in.Mode, int64(in.Offset), int64(in.Length)))
 }
 
 // Lseek implements fuse.RawFileSystem.
@@ -54,7 +54,7 @@ func (r *raw) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut
 // CopyFileRange implements fuse.RawFileSystem.
 func (r *raw) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
 	length := int(min(in.Len, math.MaxInt32&^4095)) // the answer has 32 bits; the caller goes on from there
-	n, err := r.fs.CopyRange(caller(cancel, &in.InHeader), in.NodeId, int64(in.OffIn), in.NodeIdOut, int64(in.OffOut), length)
+	n, err := r.fs.CopyRange(r.ids.caller(cancel, &in.InHeader), in.NodeId, int64(in.OffIn), in.NodeIdOut, int64(in.OffOut), length)
 	return uint32(n), status(err)
 }
 

@@ -117,6 +117,17 @@ func TestIdmappedMounts(t *testing.T) {
 		wantOwner(t, m.Path(name), 3, 4)
 		wantOwner(t, m.InUpper(name), 3, 4)
 	}
+	for name, change := range map[string]func(fd int) error{
+		"allocate": func(fd int) error { return unix.Fallocate(fd, 0, 0, 100) },
+		"write":    func(fd int) error { return second(unix.Write(fd, []byte("x"))) },
+	} {
+		check(t, unix.Chmod(m.Path("file"), 0o6755))
+		check(t, testfs.As(testfs.User{UID: 1003, GID: 1004}, func() error { return withFd(point+"/file", unix.O_WRONLY, change) }))
+		var st unix.Stat_t
+		if err := unix.Stat(m.InUpper("file"), &st); err != nil || st.Mode&0o7777 != 0o755 {
+			t.Errorf("%s leaves mode %o, %v", name, st.Mode, err)
+		}
+	}
 	if err := os.WriteFile(point+"/roots", nil, 0o644); !errors.Is(err, unix.EOVERFLOW) {
 		t.Errorf("root is not mapped: %v", err)
 	}

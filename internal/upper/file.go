@@ -177,19 +177,19 @@ func (f *File) Statfs() (st unix.Statfs_t, err error) {
 // DropPrivileges clears set-uid and set-gid of a file, as Linux does on a write by someone without CAP_FSETID: the file system
 // below does not, since the daemon has it. Set-gid without the group's right to execute stays if the caller is a member of
 // the file's group.
-func (f *File) DropPrivileges(member func(gid uint32) bool) error {
+func (f *File) DropPrivileges(member func(gid uint32) bool) (dropped bool, err error) {
 	st, err := f.Stat()
 	if err != nil || st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return err
+		return false, err
 	}
 	mode := st.Mode &^ unix.S_ISUID
 	if mode&unix.S_ISGID != 0 && (mode&0o010 != 0 || !member(st.Gid)) {
 		mode &^= unix.S_ISGID
 	}
 	if mode == st.Mode {
-		return nil
+		return false, nil
 	}
-	return f.Chmod(mode)
+	return true, f.Chmod(mode)
 }
 
 // DropSetGID clears set-gid, which setting an access ACL does to a file of a group that the caller is not in.

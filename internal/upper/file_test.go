@@ -122,12 +122,16 @@ func TestDropPrivileges(t *testing.T) {
 		{unix.S_IFDIR, 0o6755, false, 0o6755},
 	} {
 		file := f.create(fmt.Sprintf("%o %v", tt.typ|tt.mode, tt.member), upper.Birth{Mode: tt.typ | tt.mode, GID: 7})
-		check(t, file.DropPrivileges(func(gid uint32) bool {
+		dropped, err := file.DropPrivileges(func(gid uint32) bool {
 			if gid != 7 {
 				t.Errorf("asked for group %d", gid)
 			}
 			return tt.member
-		}))
+		})
+		check(t, err)
+		if dropped != (tt.want != tt.mode) {
+			t.Errorf("%o: dropped is %v", tt.mode, dropped)
+		}
 		st, err := file.Stat()
 		check(t, err)
 		if st.Mode&0o7777 != tt.want {
