@@ -51,7 +51,9 @@ func (d *Disk) mount(options string) {
 
 func (d *Disk) unmount() {
 	d.t.Helper()
-	d.run("umount", d.Dir)
+	if err := unmount(d.Dir); err != nil {
+		d.t.Fatalf("umount %s: %v", d.Dir, err)
+	}
 }
 
 // Fail has every access fail from now on, as when a disk goes away: most with EIO.
