@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
+
+// ErrMetacopy reports a file that kernel overlayfs copied up without its content (metacopy=on): it would show as empty.
+var ErrMetacopy = errors.New("file without its content (metacopy): write to it in an overlayfs with metacopy=off first")
 
 // Found is one name in a directory of upper.
 type Found struct {
@@ -66,6 +70,7 @@ type scanner struct {
 	stat   bool
 	found  []Found
 	err    error // of reading marks
+	list   []byte
 }
 
 // parseDirents reads struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name.
@@ -104,26 +109,59 @@ func (sc *scanner) complete(e *Found) error {
 	if e.Whiteout {
 		return nil
 	}
+	has := sc.marks(e.Name)
+	switch {
+	case e.Type == unix.S_IFREG && has(whiteoutName): // a layer of an overlay inside an overlay has no devices for whiteouts
+		e.Whiteout = true
+		return sc.err
+	case e.Type == unix.S_IFREG && has(metacopyName):
+		return fmt.Errorf("%w: %s", ErrMetacopy, e.Name)
+	}
 	var buf [16]byte
-	if mark := sc.mark(e.Name, inoName, buf[:]); mark != nil {
-		e.Mark = bytes.Clone(mark)
-		if e.Type != unix.S_IFDIR {
+	if has(inoName) {
+		e.Mark = bytes.Clone(sc.mark(e.Name, inoName, buf[:]))
+		if e.Type != unix.S_IFDIR && has(linksName) {
 			e.Links = decodeLinks(sc.mark(e.Name, linksName, buf[:]))
 		}
 	}
-	if e.Type == unix.S_IFDIR {
+	if e.Type == unix.S_IFDIR && has(opaqueName) {
 		e.Opaque = string(sc.mark(e.Name, opaqueName, buf[:])) == "y"
+	}
+	if e.Type == unix.S_IFDIR && has(redirectName) {
 		var path [unix.PathMax]byte
 		e.Redirect = string(sc.mark(e.Name, redirectName, path[:]))
 	}
 	return sc.err
 }
 
+// marks lists an entry's attributes, mostly none at all, and returns what tells whether it has one of the overlay's own.
+func (sc *scanner) marks(name string) func(mark string) bool {
+	if sc.list == nil {
+		sc.list = make([]byte, 64<<10) // XATTR_LIST_MAX
+	}
+	n, err := unix.Llistxattr(sc.path(name), sc.list)
+	if err != nil && !errors.Is(err, unix.ENOTSUP) {
+		sc.err = wrap("listxattr "+name, err)
+	}
+	names := sc.list[:max(n, 0)]
+	return func(mark string) bool {
+		for rest := names; len(rest) > 0; {
+			var one []byte
+			one, rest, _ = bytes.Cut(rest, []byte{0})
+			if len(one) == len(sc.prefix)+len(mark) && string(one[:len(sc.prefix)]) == sc.prefix && string(one[len(sc.prefix):]) == mark {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func (sc *scanner) path(name string) string { return "/proc/self/fd/" + strconv.Itoa(sc.fd) + "/" + name }
+
 // mark reads one of the overlay's own marks of a name into dst; nil if there is none. A disk that fails must not make a
 // directory look as if it had none: what is below would show.
 func (sc *scanner) mark(name, mark string, dst []byte) []byte {
-	path := "/proc/self/fd/" + strconv.Itoa(sc.fd) + "/" + name
-	n, err := unix.Lgetxattr(path, sc.prefix+mark, dst)
+	n, err := unix.Lgetxattr(sc.path(name), sc.prefix+mark, dst)
 	if errors.Is(err, unix.EIO) || errors.Is(err, unix.ENOMEM) {
 		sc.err = wrap("getxattr "+name, err)
 	}

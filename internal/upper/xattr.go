@@ -17,6 +17,8 @@ const (
 	inoName       = "antares.ino"
 	linksName     = "antares.links"
 	upperName     = "antares.upper"
+	whiteoutName  = "whiteout"
+	metacopyName  = "metacopy"
 )
 
 // Prefix is the name space that the store's marks are in.
