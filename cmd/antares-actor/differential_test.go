@@ -43,6 +43,13 @@ func TestUppersGoBackAndForthBetweenUsAndTheKernel(t *testing.T) {
 	eachSeed(t, func(t *testing.T, c *campaign) { c.inTurns(t) })
 }
 
+// TestUppersBecomeLowerLayers performs the first part in a mount, takes its upper for a lower layer, with all its whiteouts,
+// redirects and hard links, and goes on over that one.
+func TestUppersBecomeLowerLayers(t *testing.T) {
+	t.Parallel()
+	eachSeed(t, func(t *testing.T, c *campaign) { c.overLayers(t) })
+}
+
 func eachSeed(t *testing.T, test func(*testing.T, *campaign)) {
 	t.Helper()
 	first, n := uint64(1), usualSeeds
@@ -96,7 +103,7 @@ func newCampaign(t *testing.T, seed uint64) *campaign {
 	}
 	r := rand.New(rand.NewPCG(seed, 2))
 	for left := steps / len(c.tops); left > 0; left -= c.parts[len(c.parts)-1] {
-		c.parts = append(c.parts, min(left, steps/len(c.tops)/5+r.IntN(steps/len(c.tops))))
+		c.parts = append(c.parts, min(left, steps/len(c.tops)/5+r.IntN(steps/len(c.tops)/2)))
 	}
 	files := make(map[string]string)
 	for i, top := range c.tops {
@@ -200,6 +207,31 @@ func (c *campaign) inTurns(t *testing.T) {
 		}
 	}
 	t.Logf("%d processes, in turns after %d operations of each: no difference", len(c.tops), c.parts)
+}
+
+func (c *campaign) overLayers(t *testing.T) {
+	spec := testfs.Spec{Origin: c.origin(), Upper: c.lab.Path("lower")}
+	for part, number := range c.parts {
+		want := c.improvise(t, part, number)
+		m := c.lab.Mount(spec)
+		got := c.replay(t, m.Point, part)
+		for i := range c.tops {
+			sameSteps(t, got[i], want[i])
+		}
+		expected := testfs.Take(t, c.plain, c.look)
+		testfs.Same(t, "mount", testfs.Take(t, m.Point, c.look), "plain directory", expected)
+		m.Unmount()
+		if part == 0 {
+			spec = testfs.Spec{Origin: spec.Origin, Upper: c.lab.Path("upper"), Flags: []string{"--lower", "dir:" + spec.Upper}}
+		}
+		again := c.lab.Mount(spec)
+		testfs.Same(t, "mount after a remount", testfs.Take(t, again.Point, c.look), "plain directory", expected)
+		again.Unmount()
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d processes, over an upper after %d operations of each: no difference", len(c.tops), c.parts)
 }
 
 // sameSteps compares what two performers printed, and shows how it came to the first difference.

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -170,4 +171,41 @@ func TestStrangersTakeNoPrivileges(t *testing.T) {
 			t.Errorf("%o and %+v: %s, %v, want %s", tt.mode, tt.user, got, err, tt.want)
 		}
 	}
+}
+
+// TestPrivilegesGoThroughAnInheritedDescriptor: a user changes a file that only somebody else could have opened.
+func TestPrivilegesGoThroughAnInheritedDescriptor(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	plain, others := grounds(t, lab, origintest.NewRepo(t))
+	everywhere(t, plain, others, func(dir string, say func(string, ...any)) {
+		path, from := filepath.Join(dir, "privileged"), filepath.Join(dir, "source")
+		for _, c := range []struct {
+			name string
+			do   func(fd, in int) error
+		}{
+			{"write", func(fd, _ int) error { return second(unix.Write(fd, []byte("x"))) }},
+			{"allocate", func(fd, _ int) error { return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, 10_000) }},
+			{"copy", func(fd, in int) error { return second(unix.CopyFileRange(in, nil, fd, nil, 2, 0)) }},
+			{"truncate", func(fd, _ int) error { return unix.Ftruncate(fd, 2) }},
+		} {
+			for _, mode := range []uint32{0o6755, 0o2745, 0o4700} {
+				if err := errors.Join(prepare(from, 0o600, nil), prepare(path, mode, nil)); err != nil {
+					t.Fatalf("%s: %v", dir, err)
+				}
+				err := withFd(path, unix.O_RDWR, func(fd int) error {
+					return withFd(from, unix.O_RDONLY, func(in int) error {
+						err := testfs.As(testfs.User{UID: 1001, GID: 1001}, func() error { return c.do(fd, in) })
+						var st unix.Stat_t
+						statErr := unix.Fstat(fd, &st)
+						say("%s %o: %v, %v, %o", c.name, mode, err, statErr, st.Mode)
+						return nil
+					})
+				})
+				if err != nil {
+					t.Fatalf("%s: %v", dir, err)
+				}
+			}
+		}
+	})
 }
