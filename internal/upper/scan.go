@@ -156,7 +156,9 @@ func (sc *scanner) marks(name string) func(mark string) bool {
 	}
 }
 
-func (sc *scanner) path(name string) string { return "/proc/self/fd/" + strconv.Itoa(sc.fd) + "/" + name }
+func (sc *scanner) path(name string) string {
+	return "/proc/self/fd/" + strconv.Itoa(sc.fd) + "/" + name
+}
 
 // mark reads one of the overlay's own marks of a name into dst; nil if there is none. A disk that fails must not make a
 // directory look as if it had none: what is below would show.
