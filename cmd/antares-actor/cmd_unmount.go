@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -25,7 +26,8 @@ status 3).`,
 	}
 }
 
-// unmountAndWait unmounts, then waits for the server to end, so that upper can be used again.
+// unmountAndWait unmounts, then waits for the server to end, so that upper can be used again. errKept if another mount name
+// space keeps it.
 func unmountAndWait(ctx context.Context, mountpoint string) error {
 	m, err := fusebridge.Find(mountpoint)
 	if err != nil {
@@ -35,26 +37,38 @@ func unmountAndWait(ctx context.Context, mountpoint string) error {
 	if err := fusebridge.Unmount(mountpoint); err != nil {
 		return err
 	}
-	if known {
-		waitForExit(ctx, served.PID)
+	if !known {
+		return nil
+	}
+	for !waitForExit(ctx, served.PID, endPatience) && ctx.Err() == nil {
+		if others := fusebridge.Elsewhere(m.Device); len(others) > 0 {
+			return fmt.Errorf("%w: %s is unmounted here, but its server goes on (pid %d): %s",
+				errKept, mountpoint, served.PID, fusebridge.Describe(others))
+		}
 	}
 	return nil
 }
 
-// waitForExit returns when the process has ended, or the context.
-func waitForExit(ctx context.Context, pid int) {
+// endPatience is how long a server may take to end before it is asked who keeps it.
+const endPatience = 3 * time.Second
+
+// waitForExit tells whether the process ended before the time was over, or the context.
+func waitForExit(ctx context.Context, pid int, patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return // it has ended already
+		return true // it has ended already
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
 	defer func() { _ = f.Close() }()
 	for ctx.Err() == nil {
 		fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLIN}}
 		if n, err := unix.Poll(fds, 100); n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // unmountPatiently gives processes that a command left behind a moment to end: build daemons that were just told to.

@@ -19,6 +19,7 @@ const (
 var (
 	errUsage = errors.New("bad input")
 	errBind  = errors.New("cannot listen")
+	errKept  = errors.New("mounted elsewhere")
 )
 
 // commandStatus is how a command that "run" ran ended; "run" ends the same way and says nothing of its own.
@@ -38,6 +39,7 @@ var exitCodes = []struct {
 	{remote.ErrUnknownRev, exitConfig},
 	{actors.ErrMount, exitMount},
 	{actors.ErrBusy, exitMount},
+	{errKept, exitMount},
 	{actors.ErrUnmounted, exitMount},
 	{actors.ErrOrigin, exitMount},
 	{upper.ErrUnusable, exitMount},

@@ -91,8 +91,6 @@ const endingTime = 10 * time.Second
 // waitForEnding returns when no server that is no longer mounted holds this upper: whoever unmounts by umount(8) and mounts
 // again does not know that it has not ended yet.
 func waitForEnding(ctx context.Context, upper string) {
-	ctx, cancel := context.WithTimeout(ctx, endingTime)
-	defer cancel()
 	for _, r := range records() {
 		if r.Upper != upper {
 			continue
@@ -100,7 +98,7 @@ func waitForEnding(ctx context.Context, upper string) {
 		if m, err := fusebridge.Find(r.Mountpoint); err == nil && m.Type == fusebridge.MountType {
 			continue // in use
 		}
-		waitForExit(ctx, r.PID)
+		waitForExit(ctx, r.PID, endingTime)
 	}
 }
 

@@ -1,0 +1,43 @@
+package fusebridge
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Elsewhere returns a process of each other mount name space that has a mount of this device ("major:minor"), as far as we may
+// look: a container that was started while it was mounted has a copy, which umount here does not take away.
+func Elsewhere(device string) []Holder {
+	ours, _ := os.Readlink("/proc/self/ns/mnt")
+	seen := map[string]bool{ours: true, "": true}
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	var holders []Holder
+	for _, proc := range procs {
+		space, _ := os.Readlink(filepath.Join(proc, "ns/mnt"))
+		if seen[space] {
+			continue
+		}
+		seen[space] = true
+		table, err := os.ReadFile(filepath.Join(proc, "mountinfo"))
+		if err != nil {
+			continue
+		}
+		for _, line := range strings.Split(string(table), "\n") {
+			if fields := strings.Fields(line); len(fields) > 4 && fields[2] == device {
+				comm, _ := os.ReadFile(filepath.Join(proc, "comm"))
+				pid, _ := strconv.Atoi(filepath.Base(proc))
+				holders = append(holders, Holder{
+					PID: pid, Command: strings.TrimSpace(string(comm)), How: fmt.Sprintf("mounted on %s in its mount name space", unescape(fields[4])),
+				})
+				break
+			}
+		}
+	}
+	return holders
+}
+
+// Describe names holders for people.
+func Describe(holders []Holder) string { return describe(holders) }
