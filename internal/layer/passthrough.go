@@ -168,6 +168,9 @@ func (p *Passthrough) Drop(n *tree.Node) {
 // answer is not this node's.
 func (p *Passthrough) Attr(n *tree.Node, s *tree.State) (tree.Attr, error) {
 	st, err := p.stat(n, s)
+	if err == nil && st.Nlink > 1 && !s.Orphan && !n.IsDir() {
+		st, err = p.statUnkept(n, s)
+	}
 	if err != nil {
 		return tree.Attr{}, err
 	}
@@ -184,6 +187,24 @@ func (p *Passthrough) Attr(n *tree.Node, s *tree.State) (tree.Attr, error) {
 		a.Nlink = 1 // the count of subdirectories is not known without listing both layers; 1 says so, as in overlayfs
 	}
 	return a, nil
+}
+
+// statUnkept is stat of a file with several links, without the one that the work directory may still have: a file that lost
+// one name and was let go by the kernel is found by another one, as a new node, before the link is removed. The kernel would
+// keep the wrong count for ever.
+func (p *Passthrough) statUnkept(n *tree.Node, s *tree.State) (unix.Stat_t, error) {
+	for kept := p.Store.Kept(n.Ino); ; {
+		st, err := p.stat(n, s)
+		again := p.Store.Kept(n.Ino)
+		if again != kept && err == nil { // it went, or came, in between
+			kept = again
+			continue
+		}
+		if kept && st.Nlink > 0 {
+			st.Nlink--
+		}
+		return st, err
+	}
 }
 
 func (p *Passthrough) stat(n *tree.Node, s *tree.State) (unix.Stat_t, error) {

@@ -227,3 +227,30 @@ func TestPassthroughIsNoSource(t *testing.T) {
 		t.Errorf("%v: nothing is copied up from upper", err)
 	}
 }
+
+// TestPassthroughDoesNotCountItsOwnLink: the kernel has let go of a file that lost the name it was opened by, and finds it by
+// another one before the work directory has.
+func TestPassthroughDoesNotCountItsOwnLink(t *testing.T) {
+	s := openShelf(t)
+	n := s.create(t, s.root, "a", want{mode: unix.S_IFREG | 0o600, text: "text", mtime: mtime})
+	if err := os.Link(filepath.Join(s.dir, "a"), filepath.Join(s.dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	other := tree.NewNode(n.Ino, nil, n.Type, tree.Place{Parent: s.root, Name: "b"}, *n.State())
+	for _, step := range []struct {
+		what  string
+		do    func() error
+		links uint32
+	}{
+		{"two names", func() error { return nil }, 2},
+		{"one of them in the work directory", func() error { return s.Store.Orphan(s.Store.Root(), "a", n.Ino, false) }, 1},
+		{"reaped", func() error { return s.Store.Reap(n.Ino, n.Type) }, 1},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := s.Attr(other, other.State()); err != nil || a.Nlink != step.links {
+			t.Errorf("%s: %d links, %v, want %d", step.what, a.Nlink, err, step.links)
+		}
+	}
+}

@@ -59,6 +59,12 @@ func (s *Store) Restore(ino uint64, dir *File, name string) error {
 	return nil
 }
 
+// Kept tells whether a file has a link in the work directory.
+func (s *Store) Kept(ino uint64) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(s.orphans.fd, orphanName(ino), &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+}
+
 // Reap removes an orphan that nobody holds any more; a directory with all that is in it (whiteouts). Missing is fine.
 func (s *Store) Reap(ino uint64, typ uint32) error {
 	err := s.removeAll(s.orphans, orphanName(ino), typ)
