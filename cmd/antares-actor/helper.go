@@ -74,6 +74,8 @@ func mountAsHelper(ctx context.Context, args []string) error {
 
 func parseHelper(args []string) (*helperCall, error) {
 	call := &helperCall{mountOptions: mountOptions{cache: cacheDir(), logLevel: "info", over: true}}
+	// mount(8) passes nodev and nosuid on, but not dev and suid, which are its defaults.
+	call.kernel.Dev, call.kernel.Suid = os.Geteuid() == 0, os.Geteuid() == 0
 	var words []string
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -112,7 +114,7 @@ func parseHelper(args []string) (*helperCall, error) {
 
 // quiet are options that mean nothing here, or hold anyway: mount(8)'s own, overlayfs's and fuse-overlayfs's.
 var quiet = []string{
-	"rw", "defaults", "exec", "nosuid", "nodev", "async", "auto", "noauto", "nofail", "_netdev", "user", "users", "owner", "atime",
+	"rw", "defaults", "exec", "async", "auto", "noauto", "nofail", "_netdev", "user", "users", "owner", "atime",
 	"noatime", "relatime", "norelatime", "diratime", "nodiratime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
 	"allow_other", "allow_root", "default_permissions", "nonempty", "subtype", "index", "metacopy", "xino",
 	"userxattr", "nfs_export", "uuid", "max_idle_threads", "max_threads", "threaded", "static_nlink", "noacl", "fast_ino",
@@ -131,6 +133,10 @@ func (c *helperCall) option(option string) error {
 		}
 	case "upperdir":
 		c.upper, c.hasUpper = value, true
+	case "nodev":
+		c.kernel.Dev = false
+	case "nosuid":
+		c.kernel.Suid = false
 	case "redirect_dir":
 		c.fixed = value != "on"
 	case "workdir":

@@ -37,7 +37,7 @@ func TestMountHelperIsADropInForOverlays(t *testing.T) {
 			t.Errorf("said %q, want a warning of frobnicate only", said.Stderr)
 		}
 		table := read(t, "/proc/self/mountinfo")
-		if !strings.Contains(table, point+` rw,nosuid,nodev,relatime - fuse.antares-actor a\040name `) {
+		if !strings.Contains(table, point+` rw,nosuid,relatime - fuse.antares-actor a\040name `) {
 			t.Errorf("the mount table has not what was asked for:\n%s", table)
 		}
 		wantContent(t, point+"/file", map[bool]string{true: "base", false: "changed"}[round == 0])
