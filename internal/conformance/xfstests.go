@@ -40,6 +40,9 @@ type xfstests struct {
 }
 
 func runXfstests(ctx context.Context, o *options, g *ground, name string) ([]outcome, error) {
+	if name == fuseName { // up to 1.10 it ignores fsname, by which the suite tells its two mounts apart
+		return []outcome{{variant: xfsGroup + ", cannot run"}}, nil
+	}
 	x := &xfstests{o: o, g: g}
 	defer func() {
 		for _, step := range slices.Backward(x.undo) {
@@ -131,7 +134,7 @@ func (x *xfstests) setUp(ctx context.Context, name string) error {
 	if err := errors.Join(os.WriteFile(dir+"/none", nil, 0o644), x.addUsers("passwd"), x.addUsers("group")); err != nil {
 		return err
 	}
-	if name == fuseName || name == oursName {
+	if name == oursName {
 		return x.onFuse(dir, name)
 	}
 	if name == overlayName {
