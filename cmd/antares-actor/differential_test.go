@@ -192,7 +192,6 @@ func (c *campaign) inTurns(t *testing.T) {
 			m := c.lab.Mount(testfs.Spec{Origin: origin, Upper: upper})
 			testfs.Same(t, "mount", testfs.Take(t, m.Point, c.look), "overlayfs before", left)
 			m.Unmount()
-			c.lab.Actor("fsck", "--lower", "dir:"+checkout, upper).OK()
 		} else {
 			m := c.lab.Mount(testfs.Spec{Origin: origin, Upper: upper})
 			c.replay(t, m.Point, part)
