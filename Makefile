@@ -4,7 +4,7 @@
 # most of which wait for another process: with 1 they take three times as long.
 
 LINTER := bin/golangci-lint-v2.15.0
-LIMIT  := -timeout 8m
+LIMIT  := -timeout 12m
 RACE   := go test -race $(LIMIT) -parallel 4
 ARGS   :=
 OPS    := 100000
