@@ -24,6 +24,8 @@ type AttachOptions struct {
 	FsName     string // the source in the mount table
 	Kernel     KernelOptions
 	UIDs, GIDs []IDRange // nil: ids show as the layers have them
+	// CopyUpOnOpen asks to be told of opens, and to promote what is opened for writing.
+	CopyUpOnOpen bool
 }
 
 // IDRange says that Count ids of the layers, from Layer on, show as those from Shown on.

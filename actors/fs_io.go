@@ -53,6 +53,15 @@ func (f *FS) Readlink(who Caller, ino uint64) (string, error) {
 	return "", ErrOrigin
 }
 
+// Promote copies a file up, if it is not in upper.
+func (f *FS) Promote(who Caller, ino uint64) error {
+	file, err := f.writable(who, ino)
+	if err == nil {
+		file.Release()
+	}
+	return err
+}
+
 // writable returns the node's upper file, acquired, promoting the node first if need be.
 func (f *FS) writable(who Caller, ino uint64) (*upper.File, error) {
 	n, err := f.node(ino)

@@ -137,7 +137,7 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	c := e.newCore(store, local, src, at, spec)
 	conn, err := e.cfg.Bridge.Attach(ctx, &FS{core: c}, AttachOptions{
 		Mountpoint: spec.Mountpoint, FsName: fsName(spec, at), Kernel: spec.Kernel,
-		UIDs: spec.UIDs, GIDs: spec.GIDs,
+		UIDs: spec.UIDs, GIDs: spec.GIDs, CopyUpOnOpen: spec.CopyUpOnOpen,
 	})
 	if err != nil {
 		c.stop()

@@ -34,8 +34,11 @@ type MountSpec struct {
 	UID, GID   uint32        // whom the repository's files belong to
 	Over       bool          // the mountpoint may hold files, or another mount, which the mount hides
 	Kernel     KernelOptions
-	UIDs, GIDs []IDRange // what the layers' owners show as; nil: themselves
-	FsName     string    // the source shown in the mount table; "" is the origin and commit
+	// CopyUpOnOpen copies a file up when it is opened for writing, as overlayfs does, and not when it is first changed. Each
+	// open then costs a request.
+	CopyUpOnOpen bool
+	UIDs, GIDs   []IDRange // what the layers' owners show as; nil: themselves
+	FsName       string    // the source shown in the mount table; "" is the origin and commit
 }
 
 func (s *MountSpec) check() error {

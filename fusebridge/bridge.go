@@ -28,7 +28,7 @@ func (b *Bridge) Attach(ctx context.Context, fs *actors.FS, opts actors.AttachOp
 	if err != nil {
 		return nil, err
 	}
-	r := newRaw(fs, idMap{uids: opts.UIDs, gids: opts.GIDs})
+	r := newRaw(fs, opts)
 	c := &conn{
 		log: b.log, mountpoint: opts.Mountpoint,
 		transport: newTransport(fd, r, r.acls, b.log, newTracer(fs, b.log)),

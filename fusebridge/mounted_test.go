@@ -43,7 +43,7 @@ func (s *spying) Attach(ctx context.Context, fs *actors.FS, opts actors.AttachOp
 	if err != nil {
 		return nil, err
 	}
-	r := newRaw(fs, idMap{})
+	r := newRaw(fs, opts)
 	wrapped := s.wrap(r)
 	s.conn = &conn{log: s.log, mountpoint: opts.Mountpoint, transport: newTransport(fd, wrapped, r.acls, s.log, newTracer(fs, s.log))}
 	s.conn.transport.start()

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/internal/tree"
@@ -16,12 +17,16 @@ type raw struct {
 	fs                 *actors.FS
 	acls               bool  // immutable: upper holds POSIX ACLs
 	ids                idMap // immutable
+	eager              bool  // immutable: files are copied up when they are opened for writing
 }
 
 var _ fuse.RawFileSystem = (*raw)(nil)
 
-func newRaw(fs *actors.FS, ids idMap) *raw {
-	return &raw{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, acls: fs.ACLs(), ids: ids}
+func newRaw(fs *actors.FS, opts actors.AttachOptions) *raw {
+	return &raw{
+		RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, acls: fs.ACLs(),
+		ids: idMap{uids: opts.UIDs, gids: opts.GIDs}, eager: opts.CopyUpOnOpen,
+	}
 }
 
 // fillAttr and fillEntry put attributes into an answer.
@@ -57,8 +62,17 @@ func (r *raw) Forget(nodeid, nlookup uint64) { r.fs.Forget(nodeid, nlookup) }
 
 // The operations that stateless mode turns off.
 
-// Open implements fuse.RawFileSystem: see the package comment.
-func (r *raw) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status { return fuse.ENOSYS }
+// Open implements fuse.RawFileSystem: see the package comment. Only a mount that copies up at open answers it.
+func (r *raw) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if !r.eager {
+		return fuse.ENOSYS
+	}
+	out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	if in.Flags&unix.O_ACCMODE == unix.O_RDONLY {
+		return fuse.OK
+	}
+	return status(r.fs.Promote(caller(cancel, &in.InHeader), in.NodeId))
+}
 
 // OpenDir implements fuse.RawFileSystem: see the package comment.
 func (r *raw) OpenDir(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status { return fuse.ENOSYS }
@@ -74,7 +88,7 @@ func (r *raw) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.EN
 // Access implements fuse.RawFileSystem: the kernel checks by itself (default_permissions).
 func (r *raw) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status { return fuse.ENOSYS }
 
-// Release implements fuse.RawFileSystem; it comes after TMPFILE only.
+// Release implements fuse.RawFileSystem; it comes after TMPFILE, and after an Open that is answered.
 func (r *raw) Release(<-chan struct{}, *fuse.ReleaseIn) {}
 
 // ReleaseDir implements fuse.RawFileSystem.

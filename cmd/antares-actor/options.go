@@ -26,6 +26,7 @@ type mountOptions struct {
 	work     string
 	volatile bool
 	fixed    bool
+	eager    bool
 	cache    string
 	logLevel string
 	logFile  string
@@ -50,6 +51,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.upper, "upper", "", "directory that receives the changes (default a new one in the state directory)")
 	f.StringVar(&o.work, "work", "", "work directory beside upper, on the same file system (default UPPER.work)")
 	f.BoolVar(&o.volatile, "volatile", false, "do not wait for the disk; after a crash upper is refused")
+	f.BoolVar(&o.eager, "copy-up-on-open", false, "copy files up when they are opened for writing, as overlayfs, not when they are changed")
 	f.BoolVar(&o.fixed, "no-redirect", false, "refuse to rename directories that a lower layer has, as overlayfs with redirect_dir=off")
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug (each request), info, warn or error")
@@ -148,7 +150,7 @@ func (o *mountOptions) args() []string {
 	}{
 		{"--read-only", o.kernel.ReadOnly}, {"--noexec", o.kernel.NoExec}, {"--dev", o.kernel.Dev}, {"--suid", o.kernel.Suid},
 		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--volatile", o.volatile},
-		{"--no-redirect", o.fixed},
+		{"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager},
 	} {
 		if opt.on {
 			args = append(args, opt.flag)
@@ -173,7 +175,7 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 	return actors.MountSpec{
 		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: ownerIn(o.uids, os.Getuid()), GID: ownerIn(o.gids, os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
-		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed,
+		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager,
 	}
 }
 

@@ -83,8 +83,12 @@ func runUnionTest(ctx context.Context, o *options, g *ground, name string, varia
 	}
 	args = append(append(args, variant[1:]...), test)
 	env := []string{"UNIONMOUNT_BASEDIR=" + base, "PYTHONDONTWRITEBYTECODE=1"}
-	if name == oursName && slices.Contains(variant, "--xdev") { // the default of overlayfs only, which the script knows
+	switch {
+	case name != oursName:
+	case slices.Contains(variant, "--xdev"): // the default of overlayfs only, which the script knows
 		env = append(env, "UNIONMOUNT_MNTOPTIONS=redirect_dir=off")
+	case slices.Contains(variant, "--verify"): // it looks into upper between open and write
+		env = append(env, "UNIONMOUNT_MNTOPTIONS=copy_up_on_open")
 	}
 	text, code, late, err := g.limited(ctx, unionLimit, o.path, env, "./run", args...)
 	// The script leaves the union mounted.
