@@ -2,6 +2,7 @@ package actors
 
 import (
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/antares-actor/antares-actor/internal/layer"
@@ -14,7 +15,8 @@ import (
 type core struct {
 	log     *slog.Logger
 	stage   *stage
-	workers chan struct{} // one token a running worker; bounds copies and listings
+	workers chan struct{}  // one token a running worker; bounds copies and listings
+	working sync.WaitGroup // this mount's workers: upper is in use until they are done
 	index   *tree.Index
 	root    *tree.Node
 	upper   *layer.Passthrough
@@ -48,7 +50,7 @@ func (c *core) layerOf(s *tree.State) layer.Layer {
 
 // work runs f in a bounded worker. f sends its own fact; if it panics, failed does.
 func (c *core) work(f func(), failed func()) {
-	go func() {
+	c.working.Go(func() {
 		c.workers <- struct{}{}
 		defer func() { <-c.workers }()
 		defer func() {
@@ -58,7 +60,7 @@ func (c *core) work(f func(), failed func()) {
 			}
 		}()
 		f()
-	}()
+	})
 }
 
 // regions counts a mount's regions and keeps their addresses for the end. The mount's own regions start new ones, so the

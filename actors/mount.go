@@ -189,6 +189,7 @@ func fsName(spec MountSpec, at pinned) string {
 func (c *core) stop() {
 	c.stage.stop(c.regions.all()...)
 	c.stage.stop(c.copyUp, c.dicfuseActor, c.notifier, c.upperActor)
+	c.working.Wait()
 	c.upper.Close()
 	c.local.Close()
 }

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -96,5 +98,24 @@ func TestARemovedDirectoryThatHadMovedLeavesNothing(t *testing.T) {
 	}
 	r.forgetAll()
 	r.orphansBecome(0)
+	r.wantSameAfterRemount()
+}
+
+// Kernel overlayfs redirects a directory that stays in its parent by a bare name, which means nothing in another parent.
+func TestARelativeRedirectMovesToAnotherParent(t *testing.T) {
+	r := newEngine(t)
+	upper := filepath.Join(r.dir, "upper")
+	check(t, os.MkdirAll(upper+"/a/renamed", 0o755))
+	check(t, unix.Mknod(upper+"/a/deep", unix.S_IFCHR, 0))
+	check(t, unix.Setxattr(upper+"/a/renamed", "trusted.overlay.redirect", []byte("deep"), 0))
+	check(t, r.mountAgain())
+	names, err := r.list("a/renamed")
+	if check(t, err); !slices.Equal(names, []string{"big.bin", "x"}) {
+		t.Fatalf("%v: the redirect is not followed", names)
+	}
+	check(t, r.rename("a/renamed", "b/moved", 0))
+	r.wantSameAfterRemount()
+	r.wantText("b/moved/x/y.txt", "y\n")
+	check(t, r.rename("b/moved", "c", unix.RENAME_EXCHANGE))
 	r.wantSameAfterRemount()
 }

@@ -115,7 +115,7 @@ func (r *region) free(n *tree.Node, f *upper.File, covered bool) error {
 		below = *s.Below
 	}
 	if below.Redirect != "" {
-		return nil // it leads to the same place from anywhere
+		return r.core.upper.Store.Redirect(f, below.Redirect) // overlayfs may have written one that counts in the old parent only
 	}
 	below.Redirect = n.LowerPath()
 	if !s.Object.IsZero() || below.Origin != "" {

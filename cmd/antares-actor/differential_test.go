@@ -192,11 +192,13 @@ func (c *campaign) inTurns(t *testing.T) {
 			m := c.lab.Mount(testfs.Spec{Origin: origin, Upper: upper})
 			testfs.Same(t, "mount", testfs.Take(t, m.Point, c.look), "overlayfs before", left)
 			m.Unmount()
+			c.lab.Actor("fsck", "--lower", "dir:"+checkout, upper).OK()
 		} else {
 			m := c.lab.Mount(testfs.Spec{Origin: origin, Upper: upper})
 			c.replay(t, m.Point, part)
 			left := testfs.Take(t, m.Point, c.look)
 			m.Unmount()
+			c.lab.Actor("fsck", "--lower", "dir:"+checkout, upper).OK()
 			c.lab.KernelOverlay(checkout, upper, func(point string) {
 				testfs.Same(t, "overlayfs", testfs.Take(t, point, c.look), "mount before", left)
 			})

@@ -139,6 +139,8 @@ func (c *helperCall) option(option string) error {
 		c.kernel.Suid = false
 	case "redirect_dir":
 		c.fixed = value != "on"
+	case "volatile":
+		c.volatile = true
 	case "copy_up_on_open":
 		c.eager = true
 	case "workdir":

@@ -45,6 +45,17 @@ func TestMountHelperIsADropInForOverlays(t *testing.T) {
 	}
 }
 
+func TestMountHelperMakesVolatileMounts(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	point, work := lab.Mkdir("mnt"), lab.Mkdir("work")
+	helper(t, lab, point, "volatile,lowerdir="+lab.Mkdir("base")+",upperdir="+lab.Mkdir("upper")+",workdir="+work).OK()
+	if _, err := os.Stat(work + "/work/incompat/volatile"); err != nil {
+		t.Errorf("not marked as volatile: %v", err)
+	}
+	check(t, unix.Unmount(point, unix.UMOUNT_NOFOLLOW))
+}
+
 func TestMountHelperAsFuse3CallsIt(t *testing.T) {
 	t.Parallel()
 	lab := suite.New(t)
