@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/fusebridge"
 )
 
@@ -139,43 +138,31 @@ func (c *helperCall) option(option string) error {
 		c.kernel.Suid = false
 	case "redirect_dir":
 		c.fixed = value != "on"
-	case "volatile":
-		c.volatile = true
-	case "copy_up_on_open":
-		c.eager = true
-	case "workdir":
-		c.work = value
-	case "fsname":
-		c.fsname = value
-	case "origin":
-		c.origin = value
-	case "rev":
-		c.rev = value
-	case "path":
-		c.path = value
-	case "cache":
-		c.cache = value
-	case "log-file":
-		c.logFile = value
-	case "log-level":
-		c.logLevel = value
-	case "remount":
-		c.remount = true
 	default:
-		if set := kernelSwitch(&c.kernel, name); !set && !slices.Contains(quiet, name) && !strings.HasPrefix(name, "x-") && name != "" {
+		if !c.set(name, value) && !slices.Contains(quiet, name) && !strings.HasPrefix(name, "x-") && name != "" {
 			c.ignored = append(c.ignored, option)
 		}
 	}
 	return nil
 }
 
-// kernelSwitch turns on what the option names, if it is one of the kernel's.
-func kernelSwitch(o *actors.KernelOptions, name string) bool {
-	on := map[string]*bool{"ro": &o.ReadOnly, "noexec": &o.NoExec, "suid": &o.Suid, "dev": &o.Dev}[name]
-	if on != nil {
+// set applies an option that turns something on or names something; false if there is no such option.
+func (c *helperCall) set(name, value string) bool {
+	if on := map[string]*bool{
+		"ro": &c.kernel.ReadOnly, "noexec": &c.kernel.NoExec, "suid": &c.kernel.Suid, "dev": &c.kernel.Dev,
+		"volatile": &c.volatile, "copy_up_on_open": &c.eager, "remount": &c.remount,
+	}[name]; on != nil {
 		*on = true
+		return true
 	}
-	return on != nil
+	named := map[string]*string{
+		"workdir": &c.work, "fsname": &c.fsname, "origin": &c.origin, "rev": &c.rev, "path": &c.path, "cache": &c.cache,
+		"log-file": &c.logFile, "log-level": &c.logLevel,
+	}[name]
+	if named != nil {
+		*named = value
+	}
+	return named != nil
 }
 
 // splitOptions splits at commas that no backslash precedes.
