@@ -20,8 +20,10 @@ const (
 	// begin with that one.
 	seedEnv = "ANTARES_SEED"
 	opsEnv  = "ANTARES_OPS"
-	// usualSeeds is how many seeds run without these, and steps how many operations each is good for.
+	// usualSeeds is how many seeds run without these (raceSeeds with the race detector, which makes them slow), and steps how
+	// many operations each is good for.
 	usualSeeds = 6
+	raceSeeds  = 2
 	steps      = 2500
 	crowd      = 4  // processes of an odd seed
 	context    = 25 // operations to show before one that differs
@@ -53,6 +55,9 @@ func TestUppersBecomeLowerLayers(t *testing.T) {
 func eachSeed(t *testing.T, test func(*testing.T, *campaign)) {
 	t.Helper()
 	first, n := uint64(1), usualSeeds
+	if testfs.RaceEnabled {
+		n = raceSeeds
+	}
 	if given := number(t, seedEnv); given != 0 {
 		first, n = given, 1
 	}

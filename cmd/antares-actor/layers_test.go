@@ -23,12 +23,20 @@ func layered(lab *testfs.Lab, upper, origin string, lowers ...string) *testfs.Mo
 // are no hard links among them: those of a lower layer stay together by the work directory, which is not part of a layer.
 func TestRandomOperationsOverRotatedLayers(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{21, 22, 23, 24} {
+	for _, seed := range fewer([]uint64{21, 22, 23, 24}) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			rotate(t, seed)
 		})
 	}
+}
+
+// fewer is a part of the seeds with the race detector, which makes them slow.
+func fewer(seeds []uint64) []uint64 {
+	if testfs.RaceEnabled {
+		return seeds[:2]
+	}
+	return seeds
 }
 
 func rotate(t *testing.T, seed uint64) {
@@ -70,7 +78,7 @@ func rotate(t *testing.T, seed uint64) {
 // devices and extended attributes, because random operations made it.
 func TestRandomOperationsOverHardLinks(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{31, 32, 33, 34} {
+	for _, seed := range fewer([]uint64{31, 32, 33, 34}) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			repo := importRepo(t, initialTree(seed, "tree"))

@@ -2,5 +2,5 @@
 
 package testfs
 
-// raceEnabled says that this test binary has the race detector: then the program gets it as well.
-const raceEnabled = true
+// RaceEnabled says that this test binary has the race detector: then the program gets it as well.
+const RaceEnabled = true

@@ -69,7 +69,7 @@ func newSuite(pkg string) (*Suite, error) {
 	}
 	s := &Suite{Program: filepath.Join(dir, "antares-actor"), Dir: dir}
 	args := []string{"build", "-o", s.Program}
-	if raceEnabled {
+	if RaceEnabled {
 		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
