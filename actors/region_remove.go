@@ -32,6 +32,7 @@ func (r *region) remove(m *remove) {
 			return
 		}
 	}
+	standAt(n, m.Parent, m.Name)
 	if e.Covers && !r.promoted(m, m.Parent) || several(n) && !r.promoted(m, n) || !m.begin() || !r.detached(m, n) {
 		return
 	}
@@ -96,6 +97,14 @@ func (r *region) below(n *tree.Node, dir *upper.File, name string) bool {
 // several tells whether a file of a local lower layer has several names there. Before it loses one it is copied up, so that
 // its number of names has a place to be counted.
 func several(n *tree.Node) bool { return n.Links() > 0 && n.State().Where == tree.Lower }
+
+// standAt has a file with several names in a local lower layer copied up to the one that is being changed: any of them will do,
+// and no other one then shows in upper without having been touched.
+func standAt(n, dir *tree.Node, name string) {
+	if several(n) {
+		n.SetPlace(tree.Place{Parent: dir, Name: name})
+	}
+}
 
 // gainName and loseName count the names of a file that is in the index; with its last name it becomes an orphan. The name has
 // come or gone already: what fails here only leaves a wrong count behind.

@@ -52,8 +52,9 @@ func (r *region) rename(m *rename) {
 			return
 		}
 	}
-	if several(n) {
-		n.SetPlace(tree.Place{Parent: m.OldParent, Name: m.OldName}) // any of its names will do, and this is the one that moves
+	standAt(n, m.OldParent, m.OldName)
+	if target != nil {
+		standAt(target, m.NewParent, m.NewName)
 	}
 	if !r.promotedAll(m, n, m.OldParent, m.NewParent) || target != nil && several(target) && !r.promoted(m, target) || !m.begin() {
 		return
