@@ -179,14 +179,11 @@ func (c *copyUp) original(n *tree.Node, a tree.Attr, target string) (upper.Origi
 	s := n.State()
 	lower := c.core.layerOf(s)
 	names, err := lower.Xattrs(n, s)
-	if err != nil {
+	if err != nil || len(names) == 0 {
 		return o, err
 	}
-	for _, name := range strings.Split(string(names), "\x00") {
-		if name == "" {
-			continue
-		}
-		value := make([]byte, xattrSizeMax)
+	value := make([]byte, xattrSizeMax)
+	for _, name := range strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00") {
 		size, err := lower.Xattr(n, s, name, value)
 		if err != nil {
 			return o, err

@@ -143,10 +143,8 @@ func (r *region) linkNow(m *link) error {
 		_ = r.core.upper.Store.Unlink(dir, m.Name, covered)
 		return err
 	}
-	if s := *m.Node.State(); s.Orphan { // a file made by O_TMPFILE gets its first name
-		m.Node.SetPlace(tree.Place{Parent: m.Parent, Name: m.Name})
-		s.Orphan = false
-		m.Node.SetState(s)
+	if m.Node.State().Orphan { // a file made by O_TMPFILE gets its first name
+		seat(m.Node, m.Parent, m.Name)
 		r.complain(m.Node, r.core.upper.Store.Reap(m.Node.Ino, m.Node.Type)) // it has its name already
 	}
 	r.gainName(m.Node)

@@ -187,8 +187,7 @@ func (r *region) reseat(m *reseat) {
 		return
 	}
 	n := r.core.index.Canonical(e.Node)
-	s := *n.State()
-	if !s.Orphan || s.Where == tree.Lower {
+	if s := n.State(); !s.Orphan || s.Where == tree.Lower {
 		m.finish(nil)
 		return
 	}
@@ -197,8 +196,14 @@ func (r *region) reseat(m *reseat) {
 		m.finish(err)
 		return
 	}
-	n.SetPlace(tree.Place{Parent: m.Parent, Name: m.Name})
+	seat(n, m.Parent, m.Name)
+	m.finish(nil)
+}
+
+// seat publishes that an orphan has a name.
+func seat(n, dir *tree.Node, name string) {
+	n.SetPlace(tree.Place{Parent: dir, Name: name})
+	s := *n.State()
 	s.Orphan = false
 	n.SetState(s)
-	m.finish(nil)
 }

@@ -11,8 +11,8 @@ import (
 // it is tried again when the directory is listed; the name shows the lower file if the kernel has let go of the node by then.
 func (r *region) restore(m *restore) {
 	defer m.call().finish(m.Err)
-	n, s := m.Node, *m.Node.State()
-	if s.Where != tree.Upper || !s.Orphan || *n.Place() != (tree.Place{Parent: m.Parent, Name: m.Name}) {
+	n := m.Node
+	if s := n.State(); s.Where != tree.Upper || !s.Orphan || *n.Place() != (tree.Place{Parent: m.Parent, Name: m.Name}) {
 		return
 	}
 	if t := m.Parent.Table(); t != nil {
@@ -28,8 +28,7 @@ func (r *region) restore(m *restore) {
 		r.core.notifier.Tell(&invalidateEntry{Parent: m.Parent.Ino, Name: m.Name})
 		return
 	}
-	s.Orphan = false
-	n.SetState(s)
+	seat(n, m.Parent, m.Name)
 	r.core.notifier.Tell(&invalidateInode{Ino: n.Ino}) // it knows the link count 0
 }
 

@@ -65,8 +65,8 @@ func holds(proc, path string) string {
 	return ""
 }
 
-// describe tells a user who is in the way.
-func describe(holders []Holder) string {
+// Describe tells a user who is in the way.
+func Describe(holders []Holder) string {
 	if len(holders) == 0 {
 		return "in use, by a process that cannot be seen from here or by a mount below it"
 	}

@@ -16,7 +16,7 @@ import (
 // have their own; only what comes from and goes to the kernel is translated. The zero value translates nothing. Immutable.
 type idMap struct{ uids, gids []actors.IDRange }
 
-// raw returns the layer's id for one that users see. EOVERFLOW if it has none, as for idmapped mounts.
+// rawID, the inverse of actors.ShownID, returns the layer's id for one that users see. EOVERFLOW if it has none, as for idmapped mounts.
 func rawID(ranges []actors.IDRange, id uint32) (uint32, error) {
 	if ranges == nil {
 		return id, nil

@@ -169,7 +169,7 @@ func Unmount(mountpoint string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("%w: %s: %s", actors.ErrBusy, mountpoint, describe(Holders(mountpoint)))
+		return fmt.Errorf("%w: %s: %s", actors.ErrBusy, mountpoint, Describe(Holders(mountpoint)))
 	case said != "":
 		return fmt.Errorf("%w: %s: %s", actors.ErrMount, mountpoint, said)
 	}

@@ -73,7 +73,7 @@ func TestHolders(t *testing.T) {
 	if h := Holders(dir); len(h) != 0 {
 		t.Errorf("%v", h)
 	}
-	if !strings.Contains(describe(nil), "cannot be seen") {
+	if !strings.Contains(Describe(nil), "cannot be seen") {
 		t.Error("nobody is nobody")
 	}
 	file := filepath.Join(dir, "file")
@@ -88,7 +88,7 @@ func TestHolders(t *testing.T) {
 		if got[0].PID != cmd.Process.Pid || got[0].How != how {
 			t.Errorf("%+v, want %s", got, how)
 		}
-		if text := describe(got); !strings.HasPrefix(text, "held by sleep (pid ") || !strings.Contains(text, how) {
+		if text := Describe(got); !strings.HasPrefix(text, "held by sleep (pid ") || !strings.Contains(text, how) {
 			t.Errorf("%s", text)
 		}
 		check(t, cmd.Process.Kill())

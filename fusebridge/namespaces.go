@@ -38,6 +38,3 @@ func Elsewhere(device string) []Holder {
 	}
 	return holders
 }
-
-// Describe names holders for people.
-func Describe(holders []Holder) string { return describe(holders) }

@@ -176,11 +176,4 @@ func (n *Node) pathBelow(known func(*Below) string) string {
 }
 
 // Path returns the node's path in the mount, "" for the root, without a leading slash.
-func (n *Node) Path() string {
-	var names []string
-	for p := n.Place(); p.Parent != nil; p = p.Parent.Place() {
-		names = append(names, p.Name)
-	}
-	slices.Reverse(names)
-	return strings.Join(names, "/")
-}
+func (n *Node) Path() string { return n.pathBelow(func(*Below) string { return "" }) }

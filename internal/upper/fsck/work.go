@@ -67,8 +67,8 @@ func (c *checker) workDir(fd int, path string) {
 	}
 }
 
-// leftovers reports what is in a directory that is empty after a clean unmount.
-func (c *checker) leftovers(parent int, name, path, what string) {
+// each calls visit for what is in the directory parent/name, which is at path. at is the path of the child.
+func (c *checker) each(parent int, name, path string, visit func(fd int, child, at string)) {
 	fd, err := openChildDir(parent, name)
 	if err != nil {
 		c.unreadable(path, err)
@@ -79,49 +79,44 @@ func (c *checker) leftovers(parent int, name, path, what string) {
 	if err != nil {
 		c.unreadable(path, err)
 	}
-	for _, left := range names {
+	for _, child := range names {
+		visit(fd, child, filepath.Join(path, child))
+	}
+}
+
+// leftovers reports what is in a directory that is empty after a clean unmount.
+func (c *checker) leftovers(parent int, name, path, what string) {
+	c.each(parent, name, path, func(fd int, left, at string) {
 		c.report.Checked++
-		at := filepath.Join(path, left)
 		if name == "work" && left == "incompat" {
 			c.incompat(fd, at)
-			continue
+			return
 		}
 		if name == "work" && isWhiteout(fd, left) {
-			continue // kernel overlayfs keeps one to link others to
+			return // kernel overlayfs keeps one to link others to
 		}
 		c.add(Problem{
 			Path: at, Kind: Leftover, Text: what, Remedy: "remove it, or mount: that removes it", done: "removed",
 			mend: func() error { return removeBelow(path, left) },
 		})
-	}
+	})
 }
 
 // incompat reports the marks by which a mount forbids others. They are for the user to remove.
 func (c *checker) incompat(parent int, path string) {
-	fd, err := openChildDir(parent, "incompat")
-	if err != nil {
-		c.unreadable(path, err)
-		return
-	}
-	defer closeFd(fd)
-	names, err := list(fd)
-	if err != nil {
-		c.unreadable(path, err)
-	}
-	for _, name := range names {
-		at := filepath.Join(path, name)
+	c.each(parent, "incompat", path, func(_ int, name, at string) {
 		if name == "volatile" {
 			c.add(Problem{
 				Path: at, Kind: Volatile, Text: "upper was used without syncs and not unmounted cleanly: after a crash of the machine files in it may be damaged",
 				Remedy: strings.Join([]string{"delete", c.cfg.Upper, "and its work directory, or, to use them as they are, remove this directory"}, " "),
 			})
-			continue
+			return
 		}
 		c.add(Problem{
 			Path: at, Kind: Incompatible, Text: "the overlay that used upper had a feature that this version does not know",
 			Remedy: "mount it with what it was made by",
 		})
-	}
+	})
 }
 
 // removeBelow removes a name of a directory with all that is in it, and nothing outside.

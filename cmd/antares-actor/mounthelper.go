@@ -83,7 +83,7 @@ func parseHelper(args []string) (*helperCall, error) {
 			return nil, fmt.Errorf("%w: %s lacks its value", errUsage, arg)
 		case arg == "-o":
 			i++
-			for _, option := range splitOptions(args[i]) {
+			for _, option := range splitList(args[i], ',') {
 				if err := call.option(option); err != nil {
 					return nil, err
 				}
@@ -164,9 +164,6 @@ func (c *helperCall) set(name, value string) bool {
 	}
 	return named != nil
 }
-
-// splitOptions splits at commas that no backslash precedes.
-func splitOptions(s string) []string { return splitList(s, ',') }
 
 // splitList splits at a separator; a backslash makes it, or a backslash, part of the word.
 func splitList(s string, separator byte) []string {
