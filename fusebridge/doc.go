@@ -3,10 +3,10 @@
 //
 // # Stateless mode
 //
-// OPEN, OPENDIR, CREATE, FLUSH and ACCESS answer ENOSYS once; the kernel then never sends them again, and keeps page and
-// directory caches across opens by itself. No file handle exists. Creating a file is MKNOD. POLL answers ENOSYS as well,
-// upon which the kernel answers poll(2) itself: always ready, as for any regular file. No other operation ever answers
-// ENOSYS, and a test counts that.
+// OPEN (unless the mount is to copy up at open), OPENDIR, CREATE, FLUSH and ACCESS answer ENOSYS once; the kernel then never
+// sends them again, and keeps page and directory caches across opens by itself. No file handle exists. Creating a file is
+// MKNOD. POLL answers ENOSYS as well, upon which the kernel answers poll(2) itself: always ready, as for any regular file. No
+// other operation ever answers ENOSYS, and a test counts that.
 //
 // # Time-outs
 //
