@@ -76,7 +76,7 @@ func TestALowerFileSystemWithoutLists(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(lower, 0); err != nil {
+		if err := testfs.Unmount(lower); err != nil {
 			t.Errorf("umount ramfs: %v", err)
 		}
 	})

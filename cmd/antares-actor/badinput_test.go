@@ -243,7 +243,7 @@ func tmpfs(t *testing.T, lab *testfs.Lab, name, options string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		if err := testfs.Unmount(dir); err != nil {
 			t.Errorf("umount %s: %v", dir, err)
 		}
 	})

@@ -109,7 +109,7 @@ func TestIdmappedMounts(t *testing.T) {
 	point := lab.Mkdir("idmapped")
 	check(t, unix.MoveMount(clone, "", unix.AT_FDCWD, point, unix.MOVE_MOUNT_F_EMPTY_PATH))
 	check(t, unix.Close(clone))
-	defer func() { check(t, unix.Unmount(point, 0)) }()
+	defer func() { check(t, testfs.Unmount(point)) }()
 	wantOwner(t, point+"/file", 1003, 1004)
 	lab.Shell("", fmt.Sprintf("setpriv --reuid 1003 --regid 1004 --clear-groups sh -c 'cd %s && echo more >>file && mkdir dir && touch dir/new'", point))
 	for _, name := range []string{"file", "dir", "dir/new"} {

@@ -13,7 +13,7 @@ import (
 // helper mounts as mount(8) does by way of the helper: call is how the program is called. It is unmounted with the test.
 func helper(t *testing.T, lab *testfs.Lab, point, options string, argv0 ...string) testfs.Result {
 	t.Helper()
-	t.Cleanup(func() { _ = unix.Unmount(point, unix.UMOUNT_NOFOLLOW) })
+	t.Cleanup(func() { _ = testfs.Unmount(point) })
 	if len(argv0) == 0 {
 		argv0 = []string{lab.Path("mount.fuse.antares-actor")}
 		if err := os.Symlink(lab.Program(), argv0[0]); err != nil && !os.IsExist(err) {
@@ -41,7 +41,7 @@ func TestMountHelperIsADropInForOverlays(t *testing.T) {
 			t.Errorf("the mount table has not what was asked for:\n%s", table)
 		}
 		wantContent(t, point+"/file", map[bool]string{true: "base", false: "changed"}[round == 0])
-		check(t, firstOf(os.WriteFile(point+"/file", []byte("changed"), 0o644), unix.Unmount(point, unix.UMOUNT_NOFOLLOW)))
+		check(t, firstOf(os.WriteFile(point+"/file", []byte("changed"), 0o644), testfs.Unmount(point)))
 	}
 }
 
@@ -53,7 +53,7 @@ func TestMountHelperMakesVolatileMounts(t *testing.T) {
 	if _, err := os.Stat(work + "/work/incompat/volatile"); err != nil {
 		t.Errorf("not marked as volatile: %v", err)
 	}
-	check(t, unix.Unmount(point, unix.UMOUNT_NOFOLLOW))
+	check(t, testfs.Unmount(point))
 }
 
 func TestMountHelperAsFuse3CallsIt(t *testing.T) {
@@ -65,7 +65,7 @@ func TestMountHelperAsFuse3CallsIt(t *testing.T) {
 	if err := os.WriteFile(point+"/file", nil, 0o644); !os.IsPermission(err) && !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("without an upper directory nothing can be written: %v", err)
 	}
-	check(t, unix.Unmount(point, unix.UMOUNT_NOFOLLOW))
+	check(t, testfs.Unmount(point))
 }
 
 func TestMountHelperOptions(t *testing.T) {
@@ -85,7 +85,7 @@ func TestMountHelperOptions(t *testing.T) {
 	if err := os.WriteFile(point+"/new", nil, 0o644); err == nil {
 		t.Error("written to a file system that was remounted read-only")
 	}
-	check(t, unix.Unmount(point, unix.UMOUNT_NOFOLLOW))
+	check(t, testfs.Unmount(point))
 	wantContent(t, point+"/hidden", "")
 }
 

@@ -51,7 +51,7 @@ func (d *Disk) mount(options string) {
 
 func (d *Disk) unmount() {
 	d.t.Helper()
-	if err := unmount(d.Dir); err != nil {
+	if err := Unmount(d.Dir); err != nil {
 		d.t.Fatalf("umount %s: %v", d.Dir, err)
 	}
 }

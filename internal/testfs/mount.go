@@ -207,7 +207,7 @@ func (m *Mount) Unmount() Stats {
 	m.lab.t.Helper()
 	m.once.Do(func() {
 		m.lab.t.Helper()
-		if err := unmount(m.Point); err != nil {
+		if err := Unmount(m.Point); err != nil {
 			m.lab.t.Errorf("umount %s: %v: %s", m.Point, err, m.lab.Run(Command{}, "bash", "-c", "ls -ld /proc/[0-9]*/cwd /proc/[0-9]*/fd/* 2>/dev/null | grep "+m.Point).Stdout)
 			return
 		}
@@ -216,10 +216,10 @@ func (m *Mount) Unmount() Stats {
 	return m.result
 }
 
-// unmount is umount(2). It tries again for a moment if the mount is busy: the parallel tests of one process start programs, and
+// Unmount is umount(2). It tries again for a moment if the mount is busy: the parallel tests of one process start programs, and
 // each of these holds copies of all descriptors, those in this mount included, from its fork until the kernel closes them a
 // little after its exec. ForkLock covers the first part only.
-func unmount(point string) error {
+func Unmount(point string) error {
 	for try := 0; ; try++ {
 		syscall.ForkLock.RLock()
 		err := unix.Unmount(point, unix.UMOUNT_NOFOLLOW)
@@ -288,7 +288,7 @@ func (m *Mount) cleanup() {
 	}
 	if m.Mounted() || m.PID != 0 && !m.over() {
 		m.once.Do(func() {})
-		if unmount(m.Point) != nil {
+		if Unmount(m.Point) != nil {
 			m.abort("it cannot be unmounted")
 		}
 		m.wait()

@@ -22,7 +22,7 @@ func (l *Lab) Restricted(dir string) string {
 	err := unix.Mount(dir, dir, "", unix.MS_BIND, "")
 	if err == nil {
 		l.t.Cleanup(func() {
-			if err := unmount(dir); err != nil {
+			if err := Unmount(dir); err != nil {
 				l.t.Errorf("umount %s: %v", dir, err)
 			}
 		})
@@ -57,7 +57,7 @@ func (l *Lab) overlay(lower, upper, options string, flags uintptr, use func(poin
 		l.t.Fatalf("mount overlay: %v", err)
 	}
 	defer func() {
-		if err := unmount(point); err != nil {
+		if err := Unmount(point); err != nil {
 			l.t.Errorf("umount overlay: %v", err)
 		}
 	}()
@@ -75,7 +75,7 @@ func (l *Lab) Overlay(lower string) string {
 		l.t.Fatalf("mount overlay: %v", err)
 	}
 	l.t.Cleanup(func() {
-		if err := unmount(point); err != nil {
+		if err := Unmount(point); err != nil {
 			l.t.Errorf("umount overlay: %v", err)
 		}
 	})
