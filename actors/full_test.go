@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onSmallDisk has the rig's directories on a tmpfs of so many inodes.
+// onSmallDisk has the rig's upper on a tmpfs of so many inodes. The cache is elsewhere: what it fetches ahead takes and gives
+// back inodes at any time.
 func onSmallDisk(inodes int) option {
 	return func(_ *Config, r *rig) {
-		r.dir = r.t.TempDir()
+		r.dir, r.cacheDir = r.t.TempDir(), r.t.TempDir()
 		check(r.t, unix.Mount("none", r.dir, "tmpfs", 0, fmt.Sprintf("nr_inodes=%d,size=64m", inodes)))
 		r.t.Cleanup(func() { check(r.t, unix.Unmount(r.dir, 0)) })
 	}

@@ -43,14 +43,15 @@ func runInScratch(m *testing.M) int {
 
 // rig is an engine with one mount of a fake origin through a fake kernel.
 type rig struct {
-	t      testing.TB
-	dir    string // upper, upper.work and cache are in it
-	origin *fakeOrigin
-	bridge *fakeBridge
-	store  *cache.Store
-	engine *Engine
-	mount  *Mount
-	log    *slog.Logger
+	t        testing.TB
+	dir      string // upper and upper.work are in it
+	cacheDir string // in dir, if no option says otherwise
+	origin   *fakeOrigin
+	bridge   *fakeBridge
+	store    *cache.Store
+	engine   *Engine
+	mount    *Mount
+	log      *slog.Logger
 	*kernel
 }
 
@@ -111,7 +112,10 @@ func newEngine(t testing.TB, opts ...option) *rig {
 		check(t, err)
 		t.Cleanup(func() { check(t, os.RemoveAll(r.dir)) })
 	}
-	r.store, err = cache.Open(cache.Config{Dir: filepath.Join(r.dir, "cache"), Log: r.log})
+	if r.cacheDir == "" {
+		r.cacheDir = filepath.Join(r.dir, "cache")
+	}
+	r.store, err = cache.Open(cache.Config{Dir: r.cacheDir, Log: r.log})
 	check(t, err)
 	cfg.Content = r.store
 	r.engine, err = NewEngine(cfg)
