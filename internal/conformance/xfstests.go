@@ -16,12 +16,10 @@ import (
 
 func init() { suites["xfstests"] = runXfstests }
 
-// xfsGroup is what runs unless -args names tests. That many of them run at a time, so that one that hangs does not take the
-// others with it: those of its batch run again by themselves, with that limit for each.
+// xfsGroup is what runs unless -args names tests. Each test runs by itself, so that one that hangs does not take others with it.
 const (
 	xfsGroup = "generic/quick"
-	xfsBatch = 15
-	xfsLimit = 3 * time.Minute
+	xfsLimit = 5 * time.Minute // for a test
 )
 
 // xfsUsers are users that some tests run programs as, by file of /etc.
@@ -64,46 +62,37 @@ func runXfstests(ctx context.Context, o *options, g *ground, name string) ([]out
 	}
 	out := outcome{variant: xfsGroup}
 	began := time.Now()
-	for batch := range slices.Chunk(tests, xfsBatch) {
+	for _, test := range tests {
 		if time.Since(began) > o.limit {
-			out.failures = append(out.failures, "not done in time: "+strings.Join(batch, " "))
+			out.failures = append(out.failures, test+" was not reached in time")
 			continue
 		}
-		if late, err := x.batch(ctx, xfsBatch*xfsLimit/3, batch, &out); err != nil {
+		if err := x.one(ctx, test, &out); err != nil {
 			return nil, err
-		} else if !late {
-			continue
-		}
-		for _, test := range batch {
-			late, err := x.batch(ctx, xfsLimit, []string{test}, &out)
-			if err != nil {
-				return nil, err
-			}
-			if late {
-				out.total++
-				out.failures = append(out.failures, test+" hangs")
-			}
 		}
 	}
 	return []outcome{out}, nil
 }
 
-// batch runs some tests and adds how they ended, unless it is late.
-func (x *xfstests) batch(ctx context.Context, limit time.Duration, tests []string, out *outcome) (late bool, err error) {
-	text, _, late, err := x.g.limited(ctx, limit, x.o.path, x.env, "./check", append(slices.Clone(x.flags), tests...)...)
-	if late || err != nil {
-		return late, err
+// one runs a test and adds how it ended.
+func (x *xfstests) one(ctx context.Context, test string, out *outcome) error {
+	text, _, late, err := x.g.limited(ctx, xfsLimit, x.o.path, x.env, "./check", append(slices.Clone(x.flags), test)...)
+	if err != nil {
+		return err
 	}
 	ran, notRun, failed := parseCheck(text)
-	if len(ran) == 0 {
-		return false, fmt.Errorf("check ran nothing: %s", text)
+	switch {
+	case late:
+		ran, failed = []string{test}, []string{test + " hangs"}
+	case len(ran) == 0:
+		return fmt.Errorf("check ran nothing: %s", text)
 	}
 	out.skipped += len(notRun)
 	out.total += len(ran) - len(notRun)
 	out.passed += len(ran) - len(notRun) - len(failed)
 	out.failures = append(out.failures, failed...)
-	fmt.Fprintf(os.Stderr, "%s: %d of %d, failed: %s\n", tests[len(tests)-1], out.passed, out.total, strings.Join(failed, " "))
-	return false, nil
+	fmt.Fprintf(os.Stderr, "%s: %d of %d, failed: %s\n", test, out.passed, out.total, strings.Join(failed, " "))
+	return nil
 }
 
 // parseCheck reads the last lines of the check script's output.
