@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -39,6 +40,16 @@ type MountSpec struct {
 	CopyUpOnOpen bool
 	UIDs, GIDs   []IDRange // what the layers' owners show as; nil: themselves
 	FsName       string    // the source shown in the mount table; "" is the origin and commit
+	Session      *Session  // what outlives this process; nil: nothing does, and the mount ends with it
+}
+
+// Session is what a mount needs to outlive the process that serves it. Somebody else must hold the two descriptors as well:
+// package keeper.
+type Session struct {
+	Journal *os.File // the node journal: empty for a new mount
+	Fuse    *os.File // the kernel's end of a live mount that is taken over; nil for a new one
+	// Keep is given the kernel's end of a new mount, for the next process. The descriptor is valid until Keep returns.
+	Keep func(fuse *os.File) error
 }
 
 func (s *MountSpec) check() error {
