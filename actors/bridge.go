@@ -54,6 +54,11 @@ type KernelOptions struct {
 	NoExec   bool
 	Suid     bool // set-uid programs act; root only
 	Dev      bool // device nodes act; root only
+
+	// Whether reading moves access times; root only. Without either of them, and ReadOnly, that is up to the mount that upper
+	// is in.
+	NoAccessTimes     bool
+	StrictAccessTimes bool // each open costs a request, and forgets the page cache
 }
 
 // Conn is a mount in the kernel.

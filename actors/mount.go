@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -125,7 +126,7 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := upper.Open(upper.Config{Upper: spec.Upper, Work: spec.Work, Log: e.cfg.Log, Volatile: spec.Volatile})
+	store, err := upper.Open(upper.Config{Upper: spec.Upper, Work: spec.Work, Log: e.cfg.Log, Volatile: spec.Volatile, AccessTimes: accessTimes(spec.Kernel)})
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +147,14 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	}
 	c.conn.Store(&conn)
 	return &live{core: c, conn: conn, at: at, since: time.Now()}, nil
+}
+
+// accessTimes are what a store in upper is to do. Reading a file system that is read-only moves none.
+func accessTimes(o KernelOptions) upper.AccessTimes {
+	if os.Geteuid() != 0 {
+		return upper.AccessTimes{}
+	}
+	return upper.AccessTimes{None: o.NoAccessTimes || o.ReadOnly, Strict: o.StrictAccessTimes}
 }
 
 // newCore builds the mount's layers, its root, and its actors.

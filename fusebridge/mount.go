@@ -86,7 +86,7 @@ func mountFlags(o actors.KernelOptions) (flags uintptr) {
 type kernelOption struct {
 	on   bool
 	flag uintptr
-	name string // as fusermount3 takes it
+	name string // as fusermount3 takes it; "": root only
 }
 
 func kernelOptions(o actors.KernelOptions) []kernelOption {
@@ -94,6 +94,7 @@ func kernelOptions(o actors.KernelOptions) []kernelOption {
 		{o.ReadOnly, unix.MS_RDONLY, "ro"}, {o.NoExec, unix.MS_NOEXEC, "noexec"},
 		{!o.Suid, unix.MS_NOSUID, "nosuid"}, {!o.Dev, unix.MS_NODEV, "nodev"},
 		{o.Suid, 0, "suid"}, {o.Dev, 0, "dev"},
+		{o.NoAccessTimes, unix.MS_NOATIME, ""}, {o.StrictAccessTimes, unix.MS_STRICTATIME, ""},
 	}
 }
 
@@ -115,7 +116,7 @@ func mountByHelper(ctx context.Context, opts actors.AttachOptions) (int, error) 
 	defer func() { _ = ours.Close() }()
 	options := fmt.Sprintf("fsname=%s,subtype=%s,default_permissions,max_read=%d", opts.FsName, fsType, maxWrite)
 	for _, row := range kernelOptions(opts.Kernel) {
-		if row.on {
+		if row.on && row.name != "" {
 			options += "," + row.name
 		}
 	}

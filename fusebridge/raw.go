@@ -18,6 +18,7 @@ type raw struct {
 	acls               bool  // immutable: upper holds POSIX ACLs
 	ids                idMap // immutable
 	eager              bool  // immutable: files are copied up when they are opened for writing
+	strict             bool  // immutable: what is opened is read from us again, since that moves its access time
 }
 
 var _ fuse.RawFileSystem = (*raw)(nil)
@@ -25,7 +26,7 @@ var _ fuse.RawFileSystem = (*raw)(nil)
 func newRaw(fs *actors.FS, opts actors.AttachOptions) *raw {
 	return &raw{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, acls: fs.ACLs(),
-		ids: idMap{uids: opts.UIDs, gids: opts.GIDs}, eager: opts.CopyUpOnOpen,
+		ids: idMap{uids: opts.UIDs, gids: opts.GIDs}, eager: opts.CopyUpOnOpen, strict: opts.Kernel.StrictAccessTimes,
 	}
 }
 
@@ -62,13 +63,16 @@ func (r *raw) Forget(nodeid, nlookup uint64) { r.fs.Forget(nodeid, nlookup) }
 
 // The operations that stateless mode turns off.
 
-// Open implements fuse.RawFileSystem: see the package comment. Only a mount that copies up at open answers it.
+// Open implements fuse.RawFileSystem: see the package comment. Only a mount that copies up at open, or
+// has strict access times, answers it.
 func (r *raw) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	if !r.eager {
+	if !r.eager && !r.strict {
 		return fuse.ENOSYS
 	}
-	out.OpenFlags = fuse.FOPEN_KEEP_CACHE
-	if in.Flags&unix.O_ACCMODE == unix.O_RDONLY {
+	if !r.strict {
+		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	}
+	if !r.eager || in.Flags&unix.O_ACCMODE == unix.O_RDONLY {
 		return fuse.OK
 	}
 	return status(r.fs.Promote(caller(cancel, &in.InHeader), in.NodeId))

@@ -114,7 +114,7 @@ func parseHelper(args []string) (*helperCall, error) {
 // quiet are options that mean nothing here, or hold anyway: mount(8)'s own, overlayfs's and fuse-overlayfs's.
 var quiet = []string{
 	"rw", "defaults", "exec", "async", "auto", "noauto", "nofail", "_netdev", "user", "users", "owner", "atime",
-	"noatime", "relatime", "norelatime", "diratime", "nodiratime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
+	"norelatime", "diratime", "nodiratime", "nostrictatime", "lazytime", "nolazytime",
 	"allow_other", "allow_root", "default_permissions", "nonempty", "subtype", "index", "metacopy", "xino",
 	"userxattr", "nfs_export", "uuid", "max_idle_threads", "max_threads", "threaded", "static_nlink", "noacl", "fast_ino",
 }
@@ -136,6 +136,9 @@ func (c *helperCall) option(option string) error {
 		c.kernel.Dev = false
 	case "nosuid":
 		c.kernel.Suid = false
+	case "noatime", "strictatime", "relatime": // the last one counts
+		root := os.Geteuid() == 0
+		c.kernel.NoAccessTimes, c.kernel.StrictAccessTimes = root && name == "noatime", root && name == "strictatime"
 	case "redirect_dir":
 		c.fixed = value != "on"
 	default:

@@ -63,6 +63,8 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.kernel.NoExec, "noexec", false, "refuse to run programs")
 	f.BoolVar(&o.kernel.Dev, "dev", false, "device nodes act (root only)")
 	f.BoolVar(&o.kernel.Suid, "suid", false, "set-uid programs act (root only)")
+	f.BoolVar(&o.kernel.NoAccessTimes, "noatime", false, "reading moves no access times (root only)")
+	f.BoolVar(&o.kernel.StrictAccessTimes, "strictatime", false, "reading a file in upper moves its access time each time (root only); each open costs a request")
 	f.BoolVar(&o.over, "over", false, "the mountpoint may hold files, or another mount, which the mount hides")
 	f.StringVar(&o.fsname, "fsname", "", "source shown in the mount table (default the origin and commit)")
 	f.StringVar(&o.stats, "stats", "", "write the mount's numbers to this file when it ends (JSON)")
@@ -149,6 +151,7 @@ func (o *mountOptions) args() []string {
 		on   bool
 	}{
 		{"--read-only", o.kernel.ReadOnly}, {"--noexec", o.kernel.NoExec}, {"--dev", o.kernel.Dev}, {"--suid", o.kernel.Suid},
+		{"--noatime", o.kernel.NoAccessTimes}, {"--strictatime", o.kernel.StrictAccessTimes},
 		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--volatile", o.volatile},
 		{"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager},
 	} {

@@ -90,6 +90,15 @@ func TestOpenRefusesAnotherFileSystem(t *testing.T) {
 	}
 }
 
+// Nothing can be renamed from one mount to another, not even of one file system.
+func TestOpenRefusesAnotherMount(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	check(t, os.Mkdir(dir+"/shown", 0o755))
+	check(t, unix.Mount(dir+"/shown", other, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { check(t, unix.Unmount(other, 0)) })
+	openFails(t, dir, dir+"/u", other+"/w", upper.ErrUnusable, dir+"/u", other+"/w", "by another mount", "put them below the same one")
+}
+
 func TestOpenRefusesWhatIsNoDirectory(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.WriteFile(dir+"/file", nil, 0o600))

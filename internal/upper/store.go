@@ -27,6 +27,8 @@ type Config struct {
 
 	// Volatile has promotions not wait for the disk. An upper that was used so and not closed is refused from then on.
 	Volatile bool
+
+	AccessTimes AccessTimes
 }
 
 // Store is an open upper directory with its work directory.
@@ -37,6 +39,7 @@ type Store struct {
 	orphans  *File
 	links    *File // the index, see Index
 	lock     int
+	private  int    // a mount that only this store sees, or -1
 	prefix   string // immutable: trustedPrefix or userPrefix
 	acls     bool   // immutable: the file system has POSIX ACLs
 	volatile bool   // immutable: nothing is synced but what applications sync
@@ -54,7 +57,7 @@ type Store struct {
 // Open makes the two directories if needed, locks them, tries that they can hold what an overlay needs, and empties what
 // an earlier mount left in the work directory.
 func Open(cfg Config) (_ *Store, err error) {
-	s := &Store{log: cfg.Log, lock: -1, volatile: cfg.Volatile, uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
+	s := &Store{log: cfg.Log, lock: -1, private: -1, volatile: cfg.Volatile, uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
 	defer func() {
 		if err != nil {
 			s.Discard(cfg.Work)
@@ -70,13 +73,17 @@ func Open(cfg Config) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer work.Release()
+	defer func() { work.Release() }()
 	if work.st.Dev != s.root.st.Dev {
 		return nil, fmt.Errorf("%w: --work %s is on another file system than --upper %s: put them on the same one", ErrUnusable, cfg.Work, cfg.Upper)
+	}
+	if s.root.mountID() != work.mountID() {
+		return nil, fmt.Errorf("%w: --work %s is reached by another mount than --upper %s: put them below the same one", ErrUnusable, cfg.Work, cfg.Upper)
 	}
 	if err := checkNesting(cfg, os.Readlink, s.root.proc(), work.proc()); err != nil {
 		return nil, err
 	}
+	s.root, work = s.reach(cfg, s.root, work)
 	if err := s.takeLocks(work, cfg); err != nil {
 		return nil, err
 	}
@@ -122,8 +129,10 @@ func (s *Store) Close() {
 			f.Release()
 		}
 	}
-	if s.lock >= 0 {
-		_ = unix.Close(s.lock)
+	for _, fd := range []int{s.lock, s.private} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
 	}
 }
 
