@@ -61,7 +61,7 @@ func newTransport(fd int, fs fuse.RawFileSystem, acls bool, log *slog.Logger, tr
 		fd: fd, counts: new(counts), trace: trace, log: log, buffers: make(chan *buffer, 64),
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
-	capabilities := uint64(fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO)
+	capabilities := uint64(fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_NO_EXPORT_SUPPORT)
 	if acls { // a default ACL takes the place of the umask, which must come unapplied then
 		capabilities |= fuse.CAP_POSIX_ACL | fuse.CAP_DONT_MASK | fuse.CAP_SETXATTR_EXT
 	}
