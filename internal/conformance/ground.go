@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ground is the ext4 file system that all layers lie on, and the program under test.
+// ground is the file system that all layers lie on, and the program under test.
 type ground struct {
 	dir     string // where it is mounted
 	scratch string // outside of it
@@ -47,21 +47,21 @@ func makeGround(ctx context.Context, o *options, scratch string) (*ground, error
 	if err := errors.Join(os.Setenv("HOME", filepath.Join(scratch, "home")), os.Setenv("LC_ALL", "C")); err != nil {
 		return nil, err
 	}
-	image, err := g.image(ctx, "ground.img", o.size)
+	image, err := g.image(ctx, "ground.img", o.ground, o.size)
 	if err != nil {
 		return nil, err
 	}
-	_, err = command(ctx, "mount", "-t", "ext4", "-o", "loop", image, g.dir)
+	_, err = command(ctx, "mount", "-t", o.ground, "-o", "loop", image, g.dir)
 	return g, err
 }
 
-// image makes a file with an empty ext4 file system.
-func (g *ground) image(ctx context.Context, name, size string) (string, error) {
+// image makes a file with an empty file system.
+func (g *ground) image(ctx context.Context, name, kind, size string) (string, error) {
 	path := filepath.Join(g.scratch, name)
 	if _, err := command(ctx, "truncate", "-s", size, path); err != nil {
 		return "", err
 	}
-	_, err := command(ctx, "mkfs.ext4", "-q", "-F", path)
+	_, err := command(ctx, "mkfs."+kind, "-q", path)
 	return path, err
 }
 

@@ -26,6 +26,7 @@ type options struct {
 	limit      time.Duration
 	scratch    string
 	size       string
+	ground     string
 	seeds, ops int
 	args       string
 	logs       string
@@ -63,6 +64,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.DurationVar(&o.limit, "limit", time.Hour, "longest time on one contender")
 	f.StringVar(&o.scratch, "scratch", os.TempDir(), "directory for the loop device's image")
 	f.StringVar(&o.size, "size", "16G", "size of the file systems")
+	f.StringVar(&o.ground, "ground", "ext4", "type of the file system that the layers lie on")
 	f.IntVar(&o.seeds, "seeds", 10, "fsx: how many seeds")
 	f.IntVar(&o.ops, "ops", 1_000_000, "fsx: operations of a seed")
 	f.StringVar(&o.args, "args", "", "further arguments of the suite: names of tests")

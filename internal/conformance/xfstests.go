@@ -130,7 +130,7 @@ func (x *xfstests) setUp(ctx context.Context, name string) error {
 		x.flags = []string{"-overlay"}
 	}
 	for _, role := range []string{"TEST", "SCRATCH"} {
-		image, err := x.g.image(ctx, fmt.Sprintf("%s-%s.img", name, role), x.o.size)
+		image, err := x.g.image(ctx, fmt.Sprintf("%s-%s.img", name, role), "ext4", x.o.size)
 		if err != nil {
 			return err
 		}
