@@ -25,6 +25,7 @@ const (
 // xfsUsers are users that some tests run programs as, by file of /etc.
 var xfsUsers = map[string]string{
 	"passwd": "fsgqa:x:5001:5001::/:/bin/bash\nfsgqa2:x:5002:5002::/:/bin/bash\n123456-fsgqa:x:5003:5003::/:/bin/bash\n",
+	"shadow": "fsgqa:*:20000::::::\nfsgqa2:*:20000::::::\n123456-fsgqa:*:20000::::::\n",
 	"group":  "fsgqa:x:5001:\nfsgqa2:x:5002:\n123456-fsgqa:x:5003:\n",
 }
 
@@ -120,7 +121,7 @@ func (x *xfstests) setUp(ctx context.Context, name string) error {
 		"HOST_OPTIONS=" + filepath.Join(dir, "none"), "RESULT_BASE=" + x.results(dir, name), "FSTYP=ext4",
 		"TEST_DIR=" + dir + "/test", "SCRATCH_MNT=" + dir + "/scratch",
 	}
-	if err := errors.Join(os.WriteFile(dir+"/none", nil, 0o644), x.addUsers("passwd"), x.addUsers("group")); err != nil {
+	if err := errors.Join(os.WriteFile(dir+"/none", nil, 0o644), x.addUsers("passwd"), x.addUsers("shadow"), x.addUsers("group")); err != nil {
 		return err
 	}
 	if name == oursName {
