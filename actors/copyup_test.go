@@ -38,7 +38,7 @@ func TestATruncationOfWhatNobodyHasStatted(t *testing.T) {
 	check(t, err)
 	dir := r.fs.core.index.Find(r.ino("a/deep"))
 	e, _ := dir.Table().Lookup("big.bin")
-	r.fs.core.index.Remember(e.Node) // as after readdirplus without attributes
+	r.fs.core.index.Remember(e.Node, 0) // as after readdirplus without attributes
 	g := r.origin.holdUp("blob")
 	defer close(g.open)
 	var size int64

@@ -114,10 +114,10 @@ func (f *FS) unlinked(n *tree.Node) bool { return n.Links() > 0 && f.core.index.
 
 // remember counts a lookup of the node and returns its attributes; if they cannot be had, the count is taken back.
 func (f *FS) remember(who Caller, n *tree.Node) (tree.Attr, error) {
-	n = f.core.index.Remember(n)
+	n = f.core.index.Remember(n, 0)
 	a, err := f.attr(who, n)
 	if err != nil {
-		f.Forget(n.Ino, 1)
+		f.letGo(f.core.index.Unremember(n.Ino, 0))
 	}
 	return a, err
 }
@@ -125,13 +125,16 @@ func (f *FS) remember(who Caller, n *tree.Node) (tree.Attr, error) {
 // Forget takes back count lookups of a number. When none is left the kernel has let go of the inode: its descriptor is
 // closed, and what was kept of a removed file is removed.
 func (f *FS) Forget(ino, count uint64) {
-	n, gone := f.core.index.Forget(ino, count)
-	if !gone {
+	f.letGo(f.core.index.Forget(ino, count))
+}
+
+func (f *FS) letGo(g tree.Gone, gone bool) {
+	if !gone || g.Node == nil {
 		return
 	}
-	f.core.upper.Drop(n)
-	if s := n.State(); s.Orphan && s.Where == tree.Upper {
-		f.core.upperActor.Tell(&reap{Ino: n.Ino, Type: n.Type})
+	f.core.upper.Drop(g.Node)
+	if s := g.Node.State(); s.Orphan && s.Where == tree.Upper {
+		f.core.upperActor.Tell(&reap{Ino: g.Ino, Type: g.Node.Type})
 	}
 }
 
@@ -209,11 +212,11 @@ func (f *FS) LookupKnown(parent uint64, name string) (a tree.Attr, ok bool) {
 	if !ok || f.unseated(e.Node) || f.unlinked(e.Node) {
 		return a, false
 	}
-	n := f.core.index.Remember(e.Node)
+	n := f.core.index.Remember(e.Node, 0)
 	s := n.State()
 	a, err := f.core.layerOf(s).Attr(n, s)
 	if err != nil {
-		f.Forget(n.Ino, 1)
+		f.letGo(f.core.index.Unremember(n.Ino, 0))
 	}
 	return a, err == nil
 }

@@ -37,7 +37,7 @@ func (f *FS) made(who Caller, owner *tree.Owner, m request) (tree.Attr, error) {
 		return tree.Attr{}, err
 	}
 	c := m.call()
-	f.core.index.Remember(c.node)
+	f.core.index.Remember(c.node, 0)
 	return c.attr, nil
 }
 

@@ -172,7 +172,7 @@ func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at
 	c.notifier = e.stage.spawn("notifier", 0, func(*handle) behaviour { return &notifier{core: c} })
 	c.root = tree.NewNode(tree.RootIno, c.spawnRegion(), typeDir, tree.Place{},
 		tree.State{Where: tree.Upper, Object: at.tree, UpperIno: store.Root().Ino(), Below: rootBelow(local)})
-	c.index.Remember(c.root) // the kernel knows it without asking
+	c.index.Remember(c.root, 0) // the kernel knows it without asking
 	return c
 }
 

@@ -14,20 +14,20 @@ func TestIndexCountsLookups(t *testing.T) {
 		t.Fatal("not empty")
 	}
 	for range 3 {
-		if got := x.Remember(n); got != n {
+		if got := x.Remember(n, 0); got != n {
 			t.Fatalf("%p stands for %p", got, n)
 		}
 	}
 	if _, gone := x.Forget(5, 2); gone || x.Find(5) != n {
 		t.Error("gone while one lookup is left")
 	}
-	if got, gone := x.Forget(5, 1); !gone || got != n || x.Find(5) != nil || x.Len() != 0 {
+	if g, gone := x.Forget(5, 1); !gone || g.Node != n || x.Find(5) != nil || x.Len() != 0 {
 		t.Error("not gone with the last lookup")
 	}
 	if _, gone := x.Forget(5, 1); gone {
 		t.Error("gone twice")
 	}
-	if x.Remember(n) != n || x.Find(5) != n {
+	if x.Remember(n, 0) != n || x.Find(5) != n {
 		t.Error("a forgotten node cannot come back")
 	}
 }
@@ -37,8 +37,8 @@ func TestIndexHasOneNodeANumber(t *testing.T) {
 	if x.Canonical(second) != second {
 		t.Error("nobody stands for an unknown number but itself")
 	}
-	x.Remember(first)
-	if x.Remember(second) != first || x.Canonical(second) != first {
+	x.Remember(first, 0)
+	if x.Remember(second, 0) != first || x.Canonical(second) != first {
 		t.Error("the second name's node became another inode")
 	}
 	if _, gone := x.Forget(5, 1); gone {
@@ -52,7 +52,7 @@ func TestIndexHasOneNodeANumber(t *testing.T) {
 func TestIndexAll(t *testing.T) {
 	x := tree.NewIndex()
 	for i := range uint64(10) {
-		x.Remember(node(i + 1))
+		x.Remember(node(i+1), 0)
 	}
 	n := 0
 	x.All(func(*tree.Node) bool { n++; return n < 4 })
@@ -77,13 +77,13 @@ func TestIndexUnderContention(t *testing.T) {
 		wg.Go(func() {
 			for i := range rounds {
 				n := nodes[i%numbers][(i/numbers+g)%2]
-				held := x.Remember(n)
+				held := x.Remember(n, 0)
 				if found := x.Find(n.Ino); found != held {
 					t.Errorf("held %p, found %p", held, found)
 					return
 				}
 				if i%5 == 0 {
-					x.Remember(n)
+					x.Remember(n, 0)
 					x.Forget(n.Ino, 1)
 				}
 				if _, last := x.Forget(n.Ino, 1); last {
