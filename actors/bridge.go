@@ -1,6 +1,12 @@
 package actors
 
-import "context"
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/antares-actor/antares-actor/internal/tree"
+)
 
 // Notifier tells the kernel what it has not asked for. Its methods may block until a request that is under way is
 // answered; the notifier actor alone calls them.
@@ -26,7 +32,20 @@ type AttachOptions struct {
 	UIDs, GIDs []IDRange // nil: ids show as the layers have them
 	// CopyUpOnOpen asks to be told of opens, and to promote what is opened for writing.
 	CopyUpOnOpen bool
+
+	Journal *tree.Journal             // Flush before each answer, Answered after that of a change; nil: there is none
+	Keep    func(fuse *os.File) error // see Session; nil: nobody wants it
+	Taken   *Taken                    // nil: make the mount
 }
+
+// Taken is a mount whose process has died.
+type Taken struct {
+	Fuse *os.File // the kernel's end
+	Init []byte   // the request that began it, from the journal (NoteInit)
+}
+
+// NoteInit is the kind of the journal's note that a bridge leaves, and gets back in Taken.
+const NoteInit byte = 1
 
 // IDRange says that Count ids of the layers, from Layer on, show as those from Shown on.
 type IDRange struct{ Layer, Shown, Count uint32 }
@@ -68,8 +87,14 @@ type Conn interface {
 	// Unmount takes the mount away; ErrBusy if it is in use.
 	Unmount() error
 
+	// Release leaves the mount to another process: what was read is answered, and nothing more is read. Done is closed then.
+	Release()
+
 	// Done is closed when the mount is gone, however it went, and no request is being served.
 	Done() <-chan struct{}
+
+	// Oldest returns the operation that has been under way for the longest time, and since when; "" if there is none.
+	Oldest() (op string, since time.Time)
 
 	// Counts returns how many requests came, by operation, and how many were refused, by "operation errno".
 	Counts() (requests, errors map[string]uint64)

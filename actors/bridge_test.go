@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // fakeBridge is a kernel that sends nothing by itself: tests call the FS.
@@ -50,9 +51,21 @@ type fakeConn struct {
 	busy    error    // what Unmount refuses with
 	told    []string // "entry PARENT NAME" and "inode INO"
 	refused error    // what the notifications answer
+	oldest  string   // what Oldest answers
+	since   time.Time
 }
 
 var _ Conn = (*fakeConn)(nil)
+
+// Release implements Conn.
+func (c *fakeConn) Release() { c.once.Do(func() { close(c.done) }) }
+
+// Oldest implements Conn.
+func (c *fakeConn) Oldest() (string, time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.oldest, c.since
+}
 
 // InvalidateEntry implements Notifier.
 func (c *fakeConn) InvalidateEntry(parent uint64, name string) error {

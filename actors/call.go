@@ -25,6 +25,9 @@ type Caller struct {
 	Cancel <-chan struct{} // closed when a signal reaches the thread, or when nobody waits any more; nil if that cannot happen
 
 	UIDs, GIDs []IDRange // how the layers' ids show to it; see identity
+
+	Request uint64 // the kernel's number of the request; 0 if it has none
+	Resent  bool   // a process that has died had it already
 }
 
 // The life of a Call: queued, then running or cancelled; running, then answered.
@@ -40,6 +43,9 @@ const (
 type Call struct {
 	state atomic.Uint32
 	done  chan struct{}
+
+	request uint64 // Caller.Request
+	resent  bool   // Caller.Resent
 
 	err  error
 	node *tree.Node // the node that the request made

@@ -132,6 +132,11 @@ func (c *copyUp) setOrphan(n *tree.Node, orphan bool) {
 	}
 	s.Orphan = orphan
 	n.SetState(s)
+	if orphan {
+		c.core.journal.Orphaned(n)
+	} else {
+		c.core.journal.Moved(n)
+	}
 }
 
 // reattach gives a node its name back. If it was promoted meanwhile, its copy is in the work directory, and the name's region

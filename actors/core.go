@@ -26,6 +26,9 @@ type core struct {
 	source  *source
 	conn    atomic.Pointer[Conn] // nil until attached
 
+	journal *tree.Journal          // nil: the mount ends with this process
+	doubts  map[uint64]tree.Intent // what the process before this one had begun and not answered, by request; immutable
+
 	dicfuseActor *handle
 	upperActor   *handle
 	copyUp       *handle

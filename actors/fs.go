@@ -21,16 +21,18 @@ type FS struct{ core *core }
 // forgotten, an object that was evicted.
 const maxReloads = 4
 
-func (f *FS) node(ino uint64) (*tree.Node, error) {
+// node returns the node that the kernel knows by this number.
+func (f *FS) node(who Caller, ino uint64) (*tree.Node, error) {
 	if n := f.core.index.Find(ino); n != nil {
 		return n, nil
 	}
-	return nil, ErrStale
+	return f.wake(who, ino)
 }
 
 // ask sends a message to the node's owner and waits for the answer.
 func (f *FS) ask(who Caller, owner *tree.Owner, m request) error {
 	c := m.call()
+	c.request, c.resent = who.Request, who.Resent
 	c.open()
 	owner.Tell(m)
 	return c.wait(who)
@@ -74,7 +76,7 @@ func (f *FS) attr(who Caller, n *tree.Node) (tree.Attr, error) {
 
 // Lookup finds a name. ENOENT is authoritative: it comes from a directory that is wholly known.
 func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
-	dir, err := f.node(parent)
+	dir, err := f.node(who, parent)
 	if err != nil {
 		return tree.Attr{}, err
 	}
@@ -105,19 +107,19 @@ func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
 // unseated tells whether a node that has a name is reached by a link in the work directory, which went when the kernel let
 // go of the node: a file with several links lost the one that we opened it by.
 func (f *FS) unseated(n *tree.Node) bool {
-	return n.State().Orphan && f.core.index.Find(n.Ino) == nil
+	return n.State().Orphan && !f.core.index.Knows(n.Ino)
 }
 
 // unlinked tells whether a node is one name of several that a file has in a local lower layer, and is new to the kernel: the
 // file may have been copied up, or got and lost names, by the node of another name.
-func (f *FS) unlinked(n *tree.Node) bool { return n.Links() > 0 && f.core.index.Find(n.Ino) == nil }
+func (f *FS) unlinked(n *tree.Node) bool { return n.Links() > 0 && !f.core.index.Knows(n.Ino) }
 
 // remember counts a lookup of the node and returns its attributes; if they cannot be had, the count is taken back.
 func (f *FS) remember(who Caller, n *tree.Node) (tree.Attr, error) {
-	n = f.core.index.Remember(n, 0)
+	n = f.core.index.Remember(n, who.Request)
 	a, err := f.attr(who, n)
 	if err != nil {
-		f.letGo(f.core.index.Unremember(n.Ino, 0))
+		f.letGo(f.core.index.Unremember(n.Ino, who.Request))
 	}
 	return a, err
 }
@@ -128,19 +130,23 @@ func (f *FS) Forget(ino, count uint64) {
 	f.letGo(f.core.index.Forget(ino, count))
 }
 
+// letGo cleans up after what the kernel may not know any more.
 func (f *FS) letGo(g tree.Gone, gone bool) {
-	if !gone || g.Node == nil {
-		return
-	}
-	f.core.upper.Drop(g.Node)
-	if s := g.Node.State(); s.Orphan && s.Where == tree.Upper {
-		f.core.upperActor.Tell(&reap{Ino: g.Ino, Type: g.Node.Type})
+	switch {
+	case !gone:
+	case g.Dormant != nil: // it may have lost its name in the process before
+		f.core.upperActor.Tell(&reap{Ino: g.Ino, Type: g.Dormant.Type})
+	default:
+		f.core.upper.Drop(g.Node)
+		if s := g.Node.State(); s.Orphan && s.Where == tree.Upper {
+			f.core.upperActor.Tell(&reap{Ino: g.Ino, Type: g.Node.Type})
+		}
 	}
 }
 
 // Getattr is stat.
 func (f *FS) Getattr(who Caller, ino uint64) (tree.Attr, error) {
-	n, err := f.node(ino)
+	n, err := f.node(who, ino)
 	if err != nil {
 		return tree.Attr{}, err
 	}
@@ -165,7 +171,7 @@ type DirEntry struct {
 // Readdir yields the entries behind a position; "." comes first and ".." last. A stream keeps the version that it began
 // with, and goes on from any.
 func (f *FS) Readdir(who Caller, ino uint64, from Cursor, yield func(DirEntry) bool) error {
-	dir, err := f.node(ino)
+	dir, err := f.node(who, ino)
 	if err != nil {
 		return err
 	}
@@ -199,7 +205,7 @@ func parentIno(dir *tree.Node) uint64 {
 }
 
 // LookupKnown is Lookup for a directory stream: ok only if the answer needs no waiting.
-func (f *FS) LookupKnown(parent uint64, name string) (a tree.Attr, ok bool) {
+func (f *FS) LookupKnown(who Caller, parent uint64, name string) (a tree.Attr, ok bool) {
 	dir := f.core.index.Find(parent)
 	if dir == nil {
 		return a, false
@@ -212,11 +218,11 @@ func (f *FS) LookupKnown(parent uint64, name string) (a tree.Attr, ok bool) {
 	if !ok || f.unseated(e.Node) || f.unlinked(e.Node) {
 		return a, false
 	}
-	n := f.core.index.Remember(e.Node, 0)
+	n := f.core.index.Remember(e.Node, who.Request)
 	s := n.State()
 	a, err := f.core.layerOf(s).Attr(n, s)
 	if err != nil {
-		f.letGo(f.core.index.Unremember(n.Ino, 0))
+		f.letGo(f.core.index.Unremember(n.Ino, who.Request))
 	}
 	return a, err == nil
 }

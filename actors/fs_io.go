@@ -12,7 +12,7 @@ import (
 
 // Read fills p with the file's bytes from off; a short count means its end.
 func (f *FS) Read(who Caller, ino uint64, p []byte, off int64) (int, error) {
-	n, err := f.node(ino)
+	n, err := f.node(who, ino)
 	if err != nil {
 		return 0, err
 	}
@@ -36,7 +36,7 @@ func (f *FS) fetch(who Caller, s *tree.State) error {
 
 // Readlink returns a symbolic link's target.
 func (f *FS) Readlink(who Caller, ino uint64) (string, error) {
-	n, err := f.node(ino)
+	n, err := f.node(who, ino)
 	if err != nil {
 		return "", err
 	}
@@ -64,7 +64,7 @@ func (f *FS) Promote(who Caller, ino uint64) error {
 
 // writable returns the node's upper file, acquired, promoting the node first if need be.
 func (f *FS) writable(who Caller, ino uint64) (*upper.File, error) {
-	n, err := f.node(ino)
+	n, err := f.node(who, ino)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +121,8 @@ func (f *FS) Allocate(who Caller, ino uint64, mode uint32, off, length int64) er
 }
 
 // Sync makes a file or directory durable. What is still in the lower layer has nothing to lose.
-func (f *FS) Sync(ino uint64, dataOnly bool) error {
-	n, err := f.node(ino)
+func (f *FS) Sync(who Caller, ino uint64, dataOnly bool) error {
+	n, err := f.node(who, ino)
 	if err != nil || n.State().Where == tree.Lower {
 		return err
 	}
@@ -136,7 +136,7 @@ func (f *FS) Sync(ino uint64, dataOnly bool) error {
 
 // Seek answers SEEK_DATA and SEEK_HOLE.
 func (f *FS) Seek(who Caller, ino uint64, off int64, whence int) (int64, error) {
-	n, err := f.node(ino)
+	n, err := f.node(who, ino)
 	if err != nil {
 		return 0, err
 	}
@@ -155,7 +155,7 @@ func (f *FS) Seek(who Caller, ino uint64, off int64, whence int) (int64, error) 
 
 // CopyRange is copy_file_range; the files may share blocks afterwards.
 func (f *FS) CopyRange(who Caller, from uint64, fromOff int64, to uint64, toOff int64, length int) (int, error) {
-	src, err := f.node(from)
+	src, err := f.node(who, from)
 	if err != nil {
 		return 0, err
 	}
@@ -186,8 +186,8 @@ func (f *FS) ACLs() bool { return f.core.upper.Store.ACLs() }
 func (f *FS) Statfs() (unix.Statfs_t, error) { return f.core.upper.Store.Root().Statfs() }
 
 // Xattr reads an extended attribute into dst, or with an empty dst returns its size.
-func (f *FS) Xattr(ino uint64, name string, dst []byte) (int, error) {
-	n, err := f.node(ino)
+func (f *FS) Xattr(who Caller, ino uint64, name string, dst []byte) (int, error) {
+	n, err := f.node(who, ino)
 	if err != nil {
 		return 0, err
 	}
@@ -200,8 +200,8 @@ func (f *FS) Xattr(ino uint64, name string, dst []byte) (int, error) {
 }
 
 // Xattrs returns the names of the extended attributes, each ended by a zero byte.
-func (f *FS) Xattrs(ino uint64) ([]byte, error) {
-	n, err := f.node(ino)
+func (f *FS) Xattrs(who Caller, ino uint64) ([]byte, error) {
+	n, err := f.node(who, ino)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ const nameMax = 255
 
 // Create makes a file of any type. A name of nameMax bytes is the longest.
 func (f *FS) Create(who Caller, parent uint64, name string, b upper.Birth) (tree.Attr, error) {
-	dir, err := f.node(parent)
+	dir, err := f.node(who, parent)
 	if err != nil {
 		return tree.Attr{}, err
 	}
@@ -37,13 +37,13 @@ func (f *FS) made(who Caller, owner *tree.Owner, m request) (tree.Attr, error) {
 		return tree.Attr{}, err
 	}
 	c := m.call()
-	f.core.index.Remember(c.node, 0)
+	f.core.index.Remember(c.node, who.Request)
 	return c.attr, nil
 }
 
 // CreateTemp makes a regular file without a name; Link may give it one.
 func (f *FS) CreateTemp(who Caller, parent uint64, b upper.Birth) (tree.Attr, error) {
-	dir, err := f.node(parent)
+	dir, err := f.node(who, parent)
 	if err != nil {
 		return tree.Attr{}, err
 	}
@@ -52,11 +52,11 @@ func (f *FS) CreateTemp(who Caller, parent uint64, b upper.Birth) (tree.Attr, er
 
 // Link gives a file a further name.
 func (f *FS) Link(who Caller, ino, parent uint64, name string) (tree.Attr, error) {
-	n, err := f.node(ino)
+	n, err := f.node(who, ino)
 	if err != nil {
 		return tree.Attr{}, err
 	}
-	dir, err := f.node(parent)
+	dir, err := f.node(who, parent)
 	if err != nil {
 		return tree.Attr{}, err
 	}
@@ -71,7 +71,7 @@ func (f *FS) Link(who Caller, ino, parent uint64, name string) (tree.Attr, error
 
 // Remove is unlink, or rmdir if dir.
 func (f *FS) Remove(who Caller, parent uint64, name string, dir bool) error {
-	p, err := f.node(parent)
+	p, err := f.node(who, parent)
 	if err != nil {
 		return err
 	}
@@ -80,11 +80,11 @@ func (f *FS) Remove(who Caller, parent uint64, name string, dir bool) error {
 
 // Rename is renameat2.
 func (f *FS) Rename(who Caller, oldParent uint64, oldName string, newParent uint64, newName string, flags uint32) error {
-	from, err := f.node(oldParent)
+	from, err := f.node(who, oldParent)
 	if err != nil {
 		return err
 	}
-	to, err := f.node(newParent)
+	to, err := f.node(who, newParent)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (f *FS) Rename(who Caller, oldParent uint64, oldName string, newParent uint
 
 // Setattr changes attributes and returns the new ones.
 func (f *FS) Setattr(who Caller, ino uint64, change AttrChange) (tree.Attr, error) {
-	n, err := f.node(ino)
+	n, err := f.node(who, ino)
 	if err != nil {
 		return tree.Attr{}, err
 	}
@@ -110,12 +110,12 @@ func (f *FS) Setattr(who Caller, ino uint64, change AttrChange) (tree.Attr, erro
 // SetXattr sets an extended attribute; a nil value removes it. dropSetGID clears set-gid, as setting an access ACL does if the
 // caller is not in the file's group.
 func (f *FS) SetXattr(who Caller, ino uint64, name string, value []byte, flags int, dropSetGID bool) error {
-	n, err := f.node(ino)
+	n, err := f.node(who, ino)
 	if err != nil {
 		return err
 	}
 	if s := n.State(); value == nil && s.Where == tree.Lower { // what is not there needs no promotion
-		if _, err := f.Xattr(ino, name, nil); errors.Is(err, unix.ENODATA) {
+		if _, err := f.Xattr(who, ino, name, nil); errors.Is(err, unix.ENODATA) {
 			if upper.IsACL(name) {
 				return nil // as if it had been there, which is Linux's rule for these
 			}

@@ -118,7 +118,7 @@ func TestAllocateSeekSync(t *testing.T) {
 	if err != nil || at != 4 {
 		t.Errorf("the hole of a lower file is at %d, %v", at, err)
 	}
-	check(t, r.fs.Sync(ino, false)) // nothing to do in the lower layer
+	check(t, r.fs.Sync(nobodyWaits, ino, false)) // nothing to do in the lower layer
 	check(t, r.fs.Allocate(nobodyWaits, ino, 0, 0, 10_000))
 	a, err := r.lookup("top.txt")
 	if err != nil || a.Size != 10_000 {
@@ -128,8 +128,8 @@ func TestAllocateSeekSync(t *testing.T) {
 		t.Errorf("data at %d, %v", at, err)
 	}
 	for _, dataOnly := range []bool{false, true} {
-		check(t, r.fs.Sync(ino, dataOnly))
-		check(t, r.fs.Sync(tree.RootIno, dataOnly))
+		check(t, r.fs.Sync(nobodyWaits, ino, dataOnly))
+		check(t, r.fs.Sync(nobodyWaits, tree.RootIno, dataOnly))
 	}
 	if _, err := r.fs.Seek(nobodyWaits, r.ino("a/deep/big.bin"), 5, unix.SEEK_DATA); err != nil {
 		t.Errorf("seek in what is not loaded: %v", err)
@@ -157,7 +157,7 @@ func TestStatfs(t *testing.T) {
 func TestXattrs(t *testing.T) {
 	r := newRig(t, onDisk) // tmpfs has user attributes from Linux 6.6 on
 	ino := r.ino("a/one.txt")
-	_, err := r.fs.Xattr(ino, "user.x", nil)
+	_, err := r.fs.Xattr(nobodyWaits, ino, "user.x", nil)
 	wantErr(t, "of a lower file", err, unix.ENODATA)
 	wantErr(t, "remove from a lower file", r.fs.SetXattr(nobodyWaits, ino, "user.x", nil, 0, false), unix.ENODATA)
 	if r.node("a/one.txt").State().Where != tree.Lower {
@@ -165,20 +165,20 @@ func TestXattrs(t *testing.T) {
 	}
 	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.x", []byte("value"), 0, false))
 	buf := make([]byte, 10)
-	n, err := r.fs.Xattr(ino, "user.x", buf)
+	n, err := r.fs.Xattr(nobodyWaits, ino, "user.x", buf)
 	if err != nil || string(buf[:n]) != "value" {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
-	if names, err := r.fs.Xattrs(ino); err != nil || string(names) != "user.x\x00" {
+	if names, err := r.fs.Xattrs(nobodyWaits, ino); err != nil || string(names) != "user.x\x00" {
 		t.Errorf("%q, %v", names, err)
 	}
 	wantErr(t, "create again", r.fs.SetXattr(nobodyWaits, ino, "user.x", []byte("v"), unix.XATTR_CREATE, false), unix.EEXIST)
 	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.empty", []byte{}, 0, false))
-	if n, err := r.fs.Xattr(ino, "user.empty", nil); err != nil || n != 0 {
+	if n, err := r.fs.Xattr(nobodyWaits, ino, "user.empty", nil); err != nil || n != 0 {
 		t.Errorf("an empty value: %d, %v", n, err)
 	}
 	check(t, r.fs.SetXattr(nobodyWaits, ino, "user.x", nil, 0, false))
-	_, err = r.fs.Xattr(ino, "user.x", nil)
+	_, err = r.fs.Xattr(nobodyWaits, ino, "user.x", nil)
 	wantErr(t, "after its removal", err, unix.ENODATA)
 	check(t, r.fs.SetXattr(nobodyWaits, ino, "trusted.overlay.opaque", []byte("y"), 0, false)) // kept, by another name
 	if n, err := unix.Getxattr(r.onDisk("a/one.txt"), "trusted.overlay.opaque", buf); err == nil {

@@ -128,15 +128,15 @@ func TestUnknownNumbersAreStale(t *testing.T) {
 	_, linkTo := r.fs.Link(nobodyWaits, r.ino("top.txt"), ino, "x")
 	_, temp := r.fs.CreateTemp(nobodyWaits, ino, births["file"])
 	_, create := r.fs.Create(nobodyWaits, ino, "x", births["file"])
-	_, xattr := r.fs.Xattr(ino, "user.x", nil)
-	_, xattrs := r.fs.Xattrs(ino)
+	_, xattr := r.fs.Xattr(nobodyWaits, ino, "user.x", nil)
+	_, xattrs := r.fs.Xattrs(nobodyWaits, ino)
 	_, copyFrom := r.fs.CopyRange(nobodyWaits, ino, 0, r.ino("top.txt"), 0, 1)
 	for what, err := range map[string]error{
 		"getattr": getattr, "read": read, "readlink": readlink, "write": write, "seek": seek, "setattr": setattr, "link": link,
 		"link to": linkTo, "create temp": temp, "create": create, "xattr": xattr, "xattrs": xattrs, "copy": copyFrom,
 		"readdir":     r.fs.Readdir(nobodyWaits, ino, Cursor{}, nil),
 		"allocate":    r.fs.Allocate(nobodyWaits, ino, 0, 0, 1),
-		"sync":        r.fs.Sync(ino, false),
+		"sync":        r.fs.Sync(nobodyWaits, ino, false),
 		"remove":      r.fs.Remove(nobodyWaits, ino, "x", false),
 		"rename from": r.fs.Rename(nobodyWaits, ino, "x", tree.RootIno, "y", 0),
 		"rename to":   r.fs.Rename(nobodyWaits, tree.RootIno, "top.txt", ino, "y", 0),
@@ -148,7 +148,7 @@ func TestUnknownNumbersAreStale(t *testing.T) {
 	if path, _, _ := r.fs.Path(ino); path != "?" {
 		t.Errorf("its path is %q", path)
 	}
-	if _, ok := r.fs.LookupKnown(ino, "x"); ok {
+	if _, ok := r.fs.LookupKnown(nobodyWaits, ino, "x"); ok {
 		t.Error("found below it")
 	}
 }
@@ -184,19 +184,19 @@ func TestLookupKnownNeverWaits(t *testing.T) {
 	r := newRig(t)
 	g := r.origin.holdUp("")
 	defer close(g.open)
-	if _, ok := r.fs.LookupKnown(tree.RootIno, "top.txt"); ok {
+	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "top.txt"); ok {
 		t.Error("knows a directory that is not loaded")
 	}
 	if _, err := r.fs.Lookup(nobodyWaits, tree.RootIno, "none"); err == nil { // loads the root from the content store
 		t.Error("found")
 	}
-	if _, ok := r.fs.LookupKnown(tree.RootIno, "top.txt"); ok {
+	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "top.txt"); ok {
 		t.Error("knows a size that nobody has asked for")
 	}
-	if _, ok := r.fs.LookupKnown(tree.RootIno, "none"); ok {
+	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "none"); ok {
 		t.Error("knows a name that is not there")
 	}
-	a, ok := r.fs.LookupKnown(tree.RootIno, "empty")
+	a, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "empty")
 	if !ok || a.Ino != tree.LowerIno("empty") {
 		t.Errorf("%+v, %v", a, ok)
 	}

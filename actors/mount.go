@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +22,8 @@ type Mount struct {
 	state  atomic.Uint32
 	live   atomic.Pointer[live]
 	done   chan struct{} // closed by the mount actor when the mount has ended
+
+	leaving atomic.Bool // it goes on with another process
 
 	// Owned by the mount actor, whose incarnations share them: parked, those who wait would come behind a fact that is about
 	// them and is in the mailbox already.
@@ -118,6 +118,9 @@ func (u *unmount) unmounted() error {
 // provision makes what a mount needs, in the order in which less has to be undone; it undoes what it made if it fails.
 func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	spec, e := m.spec, m.engine
+	if spec.Session != nil && spec.Session.Fuse != nil {
+		return m.takeOver(ctx)
+	}
 	if err := e.cfg.Bridge.Check(spec.Mountpoint, spec.Over); err != nil {
 		return nil, err
 	}
@@ -126,7 +129,7 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := upper.Open(upper.Config{Upper: spec.Upper, Work: spec.Work, Log: e.cfg.Log, Volatile: spec.Volatile, AccessTimes: accessTimes(spec.Kernel)})
+	store, err := upper.Open(m.storeConfig())
 	if err != nil {
 		return nil, err
 	}
@@ -135,11 +138,14 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 		store.Discard(spec.Work)
 		return nil, err
 	}
-	c := e.newCore(store, local, src, at, spec)
-	conn, err := e.cfg.Bridge.Attach(ctx, &FS{core: c}, AttachOptions{
-		Mountpoint: spec.Mountpoint, FsName: fsName(spec, at), Kernel: spec.Kernel,
-		UIDs: spec.UIDs, GIDs: spec.GIDs, CopyUpOnOpen: spec.CopyUpOnOpen,
-	})
+	journal, err := newJournal(spec.Session, at, store.Format())
+	if err != nil {
+		local.Close()
+		store.Discard(spec.Work)
+		return nil, err
+	}
+	c := e.newCore(store, local, src, at, spec, journal)
+	conn, err := e.cfg.Bridge.Attach(ctx, &FS{core: c}, attachOptions(spec, at, journal))
 	if err != nil {
 		c.stop()
 		store.Discard(spec.Work)
@@ -149,18 +155,11 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	return &live{core: c, conn: conn, at: at, since: time.Now()}, nil
 }
 
-// accessTimes are what a store in upper is to do. Reading a file system that is read-only moves none.
-func accessTimes(o KernelOptions) upper.AccessTimes {
-	if os.Geteuid() != 0 {
-		return upper.AccessTimes{}
-	}
-	return upper.AccessTimes{None: o.NoAccessTimes || o.ReadOnly, Strict: o.StrictAccessTimes}
-}
-
 // newCore builds the mount's layers, its root, and its actors.
-func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at pinned, spec MountSpec) *core {
+func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at pinned, spec MountSpec, journal *tree.Journal) *core {
 	c := &core{
-		log: e.cfg.Log, stage: e.stage, workers: e.workers, index: tree.NewIndex(), source: src, loaders: e.loaders,
+		journal: journal,
+		log:     e.cfg.Log, stage: e.stage, workers: e.workers, index: tree.NewIndex(), source: src, loaders: e.loaders,
 		upper:   layer.NewPassthrough(store),
 		local:   local,
 		fixed:   spec.Fixed,
@@ -173,32 +172,20 @@ func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at
 	c.root = tree.NewNode(tree.RootIno, c.spawnRegion(), typeDir, tree.Place{},
 		tree.State{Where: tree.Upper, Object: at.tree, UpperIno: store.Root().Ino(), Below: rootBelow(local)})
 	c.index.Remember(c.root, 0) // the kernel knows it without asking
+	c.index.Attach(journal)
 	return c
 }
 
 const typeDir = 0o040000
-
-// fsName is what the mount table shows as the source. Commas would end the option.
-func fsName(spec MountSpec, at pinned) string {
-	name := spec.FsName
-	switch {
-	case name != "":
-	case spec.Origin == nil:
-		name = spec.origin()
-	default:
-		name = spec.Origin.String() + "@" + at.commit.ID.String()[:12]
-		if at.path != "" {
-			name += ":" + at.path
-		}
-	}
-	return strings.ReplaceAll(name, ",", ";")
-}
 
 // stop ends the mount's actors. No request is being served any more.
 func (c *core) stop() {
 	c.stage.stop(c.regions.all()...)
 	c.stage.stop(c.copyUp, c.dicfuseActor, c.notifier, c.upperActor)
 	c.working.Wait()
+	if err := c.journal.Close(); err != nil {
+		c.log.Warn("node journal", slog.Any("error", err))
+	}
 	c.upper.Close()
 	c.local.Close()
 }
@@ -358,7 +345,11 @@ func (a *mountActor) detached() {
 	self, l := a.self, a.mount.live.Load()
 	go func() {
 		l.core.stop()
-		l.core.upper.Store.Close()
+		if a.mount.leaving.Load() {
+			l.core.upper.Store.Leave()
+		} else {
+			l.core.upper.Store.Close()
+		}
 		self.Tell(&stopped{})
 	}()
 }

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/tree"
@@ -96,7 +98,7 @@ func idOf(id *uint32) int {
 }
 
 func (r *region) setXattr(m *setXattr) {
-	if !r.promoted(m, m.Node) || !m.begin() {
+	if !r.promoted(m, m.Node) || !r.begin(m, tree.Intent{Ino: m.Node.Ino}) {
 		return
 	}
 	f, err := r.core.upper.Open(m.Node)
@@ -105,11 +107,20 @@ func (r *region) setXattr(m *setXattr) {
 		return
 	}
 	defer f.Release()
+	flags := m.Flags
+	_, before := r.doubt(m) // it may be done: what must have been missing, or there, need not be any more
+	if before {
+		flags = 0
+	}
 	if m.Value == nil {
-		m.finish(r.core.upper.Store.RemoveXattr(f, m.Name))
+		if err := r.core.upper.Store.RemoveXattr(f, m.Name); !before || !errors.Is(err, unix.ENODATA) {
+			m.finish(err)
+			return
+		}
+		m.finish(nil)
 		return
 	}
-	err = r.core.upper.Store.SetXattr(f, m.Name, m.Value, m.Flags)
+	err = r.core.upper.Store.SetXattr(f, m.Name, m.Value, flags)
 	if err == nil && m.DropSetGID {
 		err = f.DropSetGID()
 	}

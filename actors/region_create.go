@@ -24,7 +24,8 @@ func (r *region) vacant(msg request, parent *tree.Node, name string) bool {
 }
 
 func (r *region) create(m *create) {
-	if !r.vacant(m, m.Parent, m.Name) || !m.begin() {
+	to := tree.Spot{Parent: m.Parent.Ino, Name: m.Name}
+	if r.madeBefore(m, m.Parent, to, r.completed) || !r.vacant(m, m.Parent, m.Name) || !r.begin(m, tree.Intent{To: to}) {
 		return
 	}
 	dir, err := r.core.upper.Open(m.Parent)
@@ -118,7 +119,9 @@ func (r *region) stageTemp(m *createTemp) (*upper.Staged, error) {
 }
 
 func (r *region) link(m *link) {
-	if !r.vacant(m, m.Parent, m.Name) || !r.promoted(m, m.Node) || !m.begin() {
+	to := tree.Spot{Parent: m.Parent.Ino, Name: m.Name}
+	if r.madeBefore(m, m.Parent, to, r.completed) || !r.vacant(m, m.Parent, m.Name) || !r.promoted(m, m.Node) ||
+		!r.begin(m, tree.Intent{Ino: m.Node.Ino, To: to}) {
 		return
 	}
 	m.finish(r.linkNow(m))
@@ -144,7 +147,7 @@ func (r *region) linkNow(m *link) error {
 		return err
 	}
 	if m.Node.State().Orphan { // a file made by O_TMPFILE gets its first name
-		seat(m.Node, m.Parent, m.Name)
+		r.seat(m.Node, m.Parent, m.Name)
 		r.complain(m.Node, r.core.upper.Store.Reap(m.Node.Ino, m.Node.Type)) // it has its name already
 	}
 	r.gainName(m.Node)

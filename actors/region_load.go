@@ -137,6 +137,7 @@ func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins m
 	}
 	n := tree.NewNode(ino, owner, typ, tree.Place{Parent: dir, Name: item.Name}, state)
 	n.SetLinks(links)
+	n = r.core.wakeByName(n)
 	if !n.IsDir() && (state.Where == tree.Upper || links > 0) {
 		twins[ino] = n
 	}

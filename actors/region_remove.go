@@ -14,6 +14,10 @@ func (r *region) remove(m *remove) {
 		return
 	}
 	e, ok := m.Parent.Table().Lookup(m.Name)
+	if in, begun := r.doubt(m); begun && (!ok || e.Node.Ino != in.Ino) {
+		m.finish(nil) // it was removed before
+		return
+	}
 	if !ok {
 		m.finish(errno("remove "+m.Name, unix.ENOENT))
 		return
@@ -33,7 +37,7 @@ func (r *region) remove(m *remove) {
 		}
 	}
 	standAt(n, m.Parent, m.Name)
-	if e.Covers && !r.promoted(m, m.Parent) || several(n) && !r.promoted(m, n) || !m.begin() || !r.detached(m, n) {
+	if e.Covers && !r.promoted(m, m.Parent) || several(n) && !r.promoted(m, n) || !r.begin(m, removal(n, m)) || !r.detached(m, n) {
 		return
 	}
 	if err := r.removeNow(m, e, n); err != nil {
@@ -171,7 +175,7 @@ func (r *region) orphaned(n *tree.Node) {
 	s := *n.State()
 	s.Orphan = true
 	n.SetState(s)
-	if r.core.index.Find(n.Ino) == nil { // it never heard of it
+	if !r.core.index.Knows(n.Ino) { // it never heard of it
 		r.core.upperActor.Tell(&reap{Ino: n.Ino, Type: n.Type})
 	}
 }
@@ -196,13 +200,13 @@ func (r *region) reseat(m *reseat) {
 		m.finish(err)
 		return
 	}
-	seat(n, m.Parent, m.Name)
+	r.seat(n, m.Parent, m.Name)
 	m.finish(nil)
 }
 
 // seat publishes that an orphan has a name.
-func seat(n, dir *tree.Node, name string) {
-	n.SetPlace(tree.Place{Parent: dir, Name: name})
+func (r *region) seat(n, dir *tree.Node, name string) {
+	r.place(n, dir, name)
 	s := *n.State()
 	s.Orphan = false
 	n.SetState(s)

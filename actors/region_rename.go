@@ -20,6 +20,9 @@ func (r *region) rename(m *rename) {
 	if !r.loaded(m, m.OldParent) || !r.loaded(m, m.NewParent) {
 		return
 	}
+	if in, begun := r.doubt(m); begun && r.renamedBefore(m, in) {
+		return
+	}
 	from, ok := m.OldParent.Table().Lookup(m.OldName)
 	if !ok || m.NewParent.State().Orphan {
 		m.finish(errno("rename "+m.OldName, unix.ENOENT))
@@ -56,7 +59,7 @@ func (r *region) rename(m *rename) {
 	if target != nil {
 		standAt(target, m.NewParent, m.NewName)
 	}
-	if !r.promotedAll(m, n, m.OldParent, m.NewParent) || target != nil && several(target) && !r.promoted(m, target) || !m.begin() {
+	if !r.promotedAll(m, n, m.OldParent, m.NewParent) || target != nil && several(target) && !r.promoted(m, target) || !r.begin(m, renaming(m, n, target)) {
 		return
 	}
 	if target != nil && !r.detached(m, target) {
@@ -189,7 +192,7 @@ func (r *region) move(m *rename, from, to tree.Entry, n, target *tree.Node) (cov
 		return false, err
 	}
 	if at := n.Place(); n.IsDir() || at.Parent == m.OldParent && at.Name == m.OldName {
-		n.SetPlace(tree.Place{Parent: m.NewParent, Name: m.NewName})
+		r.place(n, m.NewParent, m.NewName)
 	}
 	r.relist(n, m)
 	if keep {
@@ -257,7 +260,7 @@ func (r *region) adopt(a *adopt) {
 
 // exchange swaps two names. Each keeps knowing whether the origin has it.
 func (r *region) exchange(m *rename, from, to tree.Entry, n, target *tree.Node) {
-	if !r.promotedAll(m, n, target, m.OldParent, m.NewParent) || !m.begin() {
+	if !r.promotedAll(m, n, target, m.OldParent, m.NewParent) || !r.begin(m, renaming(m, n, target)) {
 		return
 	}
 	if err := r.exchangeNow(m, from, to, n, target); err != nil {
@@ -290,10 +293,10 @@ func (r *region) exchangeNow(m *rename, from, to tree.Entry, n, target *tree.Nod
 	}
 	atN, atTarget := n.Place(), target.Place()
 	if atN.Parent == m.OldParent && atN.Name == m.OldName {
-		n.SetPlace(tree.Place{Parent: m.NewParent, Name: m.NewName})
+		r.place(n, m.NewParent, m.NewName)
 	}
 	if atTarget.Parent == m.NewParent && atTarget.Name == m.NewName {
-		target.SetPlace(tree.Place{Parent: m.OldParent, Name: m.OldName})
+		r.place(target, m.OldParent, m.OldName)
 	}
 	r.relist(n, m)
 	r.relist(target, m)

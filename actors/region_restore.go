@@ -28,7 +28,7 @@ func (r *region) restore(m *restore) {
 		r.core.notifier.Tell(&invalidateEntry{Parent: m.Parent.Ino, Name: m.Name})
 		return
 	}
-	seat(n, m.Parent, m.Name)
+	r.seat(n, m.Parent, m.Name)
 	r.core.notifier.Tell(&invalidateInode{Ino: n.Ino}) // it knows the link count 0
 }
 

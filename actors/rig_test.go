@@ -52,6 +52,7 @@ type rig struct {
 	engine   *Engine
 	mount    *Mount
 	log      *slog.Logger
+	session  *Session
 	*kernel
 }
 
@@ -133,7 +134,7 @@ func newRig(t testing.TB, opts ...option) *rig {
 }
 
 func (r *rig) spec() MountSpec {
-	return MountSpec{Origin: r.origin, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8}
+	return MountSpec{Origin: r.origin, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session}
 }
 
 // mountAgain mounts, and hands the kernel the new file system.

@@ -49,14 +49,18 @@ func decodeDev(dev uint32) uint64 {
 	return unix.Mkdev(dev>>8&0xfff, dev&0xff|dev>>12&0xfff00)
 }
 
+// resentBit is FUSE_UNIQUE_RESEND, in the number of a request that the kernel sends again.
+const resentBit = 1 << 63
+
 // caller says who waits. A request without a thread is the kernel's own, or comes from a process id name space that we
 // cannot see into: then an interrupt does not tell whether the signal matters, and is better ignored than passed on to a
 // program that does not expect EINTR.
 func caller(cancel <-chan struct{}, h *fuse.InHeader) actors.Caller {
-	if h.Pid == 0 {
-		return actors.Caller{}
+	who := actors.Caller{Request: h.Unique &^ resentBit, Resent: h.Unique&resentBit != 0}
+	if h.Pid != 0 {
+		who.PID, who.Cancel = h.Pid, cancel
 	}
-	return actors.Caller{PID: h.Pid, Cancel: cancel}
+	return who
 }
 
 // changes are the bits of a SETATTR that say what it sets.

@@ -45,7 +45,7 @@ func (s *spying) Attach(ctx context.Context, fs *actors.FS, opts actors.AttachOp
 	}
 	r := newRaw(fs, opts)
 	wrapped := s.wrap(r)
-	s.conn = &conn{log: s.log, mountpoint: opts.Mountpoint, transport: newTransport(fd, wrapped, r.acls, s.log, newTracer(fs, s.log))}
+	s.conn = &conn{log: s.log, mountpoint: opts.Mountpoint, transport: newTransport(fd, wrapped, r.acls, opts.Journal, s.log, newTracer(fs, s.log))}
 	s.conn.transport.start()
 	<-s.conn.transport.ready
 	return s.conn, nil

@@ -38,6 +38,10 @@ func operationOf(op uint32) operation {
 	return operation{name: "OP_" + strconv.FormatUint(uint64(op), 10), names: -1}
 }
 
+// recorded are the operations for which the journal may hold an intent: SYMLINK, MKNOD, MKDIR, UNLINK, RMDIR, RENAME, LINK,
+// SETXATTR, REMOVEXATTR, RENAME2.
+const recorded uint64 = 1<<6 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12 | 1<<13 | 1<<21 | 1<<24 | 1<<45
+
 // counts is how many requests came, by operation and by errno. Atomic.
 type counts struct {
 	requests [64]atomic.Uint64

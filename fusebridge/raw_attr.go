@@ -68,11 +68,11 @@ func (r *raw) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) f
 }
 
 // GetXAttr implements fuse.RawFileSystem.
-func (r *raw) GetXAttr(_ <-chan struct{}, h *fuse.InHeader, name string, dst []byte) (uint32, fuse.Status) {
+func (r *raw) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, name string, dst []byte) (uint32, fuse.Status) {
 	if r.unsupported(name) {
 		return 0, fuse.Status(unix.EOPNOTSUPP)
 	}
-	n, err := r.fs.Xattr(h.NodeId, name, dst)
+	n, err := r.fs.Xattr(caller(cancel, h), h.NodeId, name, dst)
 	if err == nil && upper.IsACL(name) && len(dst) > 0 {
 		err = r.ids.acl(dst[:n], showACL)
 	}
@@ -80,8 +80,8 @@ func (r *raw) GetXAttr(_ <-chan struct{}, h *fuse.InHeader, name string, dst []b
 }
 
 // ListXAttr implements fuse.RawFileSystem.
-func (r *raw) ListXAttr(_ <-chan struct{}, h *fuse.InHeader, dst []byte) (uint32, fuse.Status) {
-	names, err := r.fs.Xattrs(h.NodeId)
+func (r *raw) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dst []byte) (uint32, fuse.Status) {
+	names, err := r.fs.Xattrs(caller(cancel, h), h.NodeId)
 	if err != nil {
 		return 0, status(err)
 	}

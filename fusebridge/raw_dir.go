@@ -24,7 +24,7 @@ func (r *raw) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 		if name == "." || name == ".." {
 			return true
 		}
-		if a, ok := r.fs.LookupKnown(in.NodeId, name); ok {
+		if a, ok := r.fs.LookupKnown(caller(cancel, &in.InHeader), in.NodeId, name); ok {
 			r.fillEntry(&a, entry)
 		}
 		return true

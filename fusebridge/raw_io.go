@@ -27,13 +27,13 @@ func (r *raw) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint
 }
 
 // Fsync implements fuse.RawFileSystem.
-func (r *raw) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return status(r.fs.Sync(in.NodeId, in.FsyncFlags&1 != 0))
+func (r *raw) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	return status(r.fs.Sync(caller(cancel, &in.InHeader), in.NodeId, in.FsyncFlags&1 != 0))
 }
 
 // FsyncDir implements fuse.RawFileSystem.
-func (r *raw) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return status(r.fs.Sync(in.NodeId, in.FsyncFlags&1 != 0))
+func (r *raw) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	return status(r.fs.Sync(caller(cancel, &in.InHeader), in.NodeId, in.FsyncFlags&1 != 0))
 }
 
 // Fallocate implements fuse.RawFileSystem.

@@ -11,6 +11,9 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/internal/tree"
 )
 
 const (
@@ -42,26 +45,33 @@ type transport struct {
 	closed  bool         // guarded by closing
 	server  *fuse.ProtocolServer
 	counts  *counts
-	trace   *tracer // nil unless debug logging is on
+	trace   *tracer       // nil unless debug logging is on
+	journal *tree.Journal // nil: the mount ends with this process
 	log     *slog.Logger
 	buffers chan *buffer
 	idle    atomic.Int32
+	flying  inflight
 	running sync.WaitGroup
 	ready   chan struct{} // closed when INIT is answered
+	resends atomic.Bool   // the kernel can, says INIT
 	once    sync.Once
-	done    chan struct{} // closed when no request is being served and none will be
+	alone   sync.Once            // says that the journal cannot be written
+	leaving atomic.Bool          // see release
+	resent  func(request uint64) // is told of each request that comes again, first
+	done    chan struct{}        // closed when no request is being served and none will be
 }
 
 // buffer is a reader's memory. It is mapped outside Go's heap: a thousand readers that wait for the origin would otherwise
 // make the collector believe in gigabytes of which only the first page is ever touched.
 type buffer struct{ in, out []byte }
 
-func newTransport(fd int, fs fuse.RawFileSystem, acls bool, log *slog.Logger, trace *tracer) *transport {
+func newTransport(fd int, fs fuse.RawFileSystem, acls bool, journal *tree.Journal, log *slog.Logger, trace *tracer) *transport {
 	t := &transport{
-		fd: fd, counts: new(counts), trace: trace, log: log, buffers: make(chan *buffer, 64),
+		fd: fd, counts: new(counts), trace: trace, journal: journal, log: log, buffers: make(chan *buffer, 64),
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
-	capabilities := uint64(fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_NO_EXPORT_SUPPORT)
+	capabilities := uint64(fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO |
+		fuse.CAP_NO_EXPORT_SUPPORT | fuse.CAP_HAS_RESEND)
 	if acls { // a default ACL takes the place of the umask, which must come unapplied then
 		capabilities |= fuse.CAP_POSIX_ACL | fuse.CAP_DONT_MASK | fuse.CAP_SETXATTR_EXT
 	}
@@ -138,11 +148,17 @@ func (t *transport) spawn() {
 
 // serve reads and answers until the mount is gone or enough others wait.
 func (t *transport) serve(b *buffer) {
+	r := t.flying.enter()
+	defer t.flying.leave(r)
 	for {
 		n, err := unix.Read(t.fd, b.in)
 		switch err { // a bare errno
 		case nil:
 		case unix.ENOENT, unix.EINTR, unix.EAGAIN: // ENOENT: the request was interrupted before we got it
+			if t.leaving.Load() {
+				t.idle.Add(-1)
+				return
+			}
 			continue
 		case unix.ENODEV: // unmounted
 			t.idle.Add(-1)
@@ -152,11 +168,11 @@ func (t *transport) serve(b *buffer) {
 			t.idle.Add(-1)
 			return
 		}
-		if t.idle.Add(-1) == 0 {
+		if t.idle.Add(-1) == 0 && !t.leaving.Load() {
 			t.spawn()
 		}
-		t.handle(b.in[:n], b.out)
-		if t.idle.Add(1) > idleReaders {
+		t.handle(r, b.in[:n], b.out)
+		if t.idle.Add(1) > idleReaders || t.leaving.Load() {
 			t.idle.Add(-1)
 			return
 		}
@@ -164,13 +180,18 @@ func (t *transport) serve(b *buffer) {
 }
 
 // handle answers one request.
-func (t *transport) handle(in, out []byte) {
+func (t *transport) handle(r *reading, in, out []byte) {
 	if len(in) < headerSize {
 		return
 	}
 	op := binary.NativeEndian.Uint32(in[4:])
+	r.begin(op)
+	defer r.end()
 	if op == opCopyFileRange64 { // the same request; its answer, a 64-bit count, is the 32-bit one with its padding
 		binary.NativeEndian.PutUint32(in[4:], opCopyFileRange)
+	}
+	if unique := binary.NativeEndian.Uint64(in[8:]); unique&resentBit != 0 {
+		t.resent(unique &^ resentBit)
 	}
 	var began time.Time
 	var event traceEvent
@@ -187,12 +208,25 @@ func (t *transport) handle(in, out []byte) {
 		t.trace.end(event, errno, out[:n], time.Since(began))
 	}
 	if n > 0 {
-		if _, err := unix.Write(t.fd, out[:n]); err != nil && err != unix.ENOENT && err != unix.ENODEV { // bare errnos; ENOENT: it was interrupted
-			t.log.Error("write /dev/fuse", slog.Any("error", err), slog.Uint64("op", uint64(op)))
-		}
+		t.answer(op, in, out[:n])
 	}
 	if op == opInit {
+		t.resends.Store(resends(in))
+		t.journal.Note(actors.NoteInit, in)
 		t.once.Do(func() { close(t.ready) })
+	}
+}
+
+// answer sends a reply, when the journal has what it tells the kernel.
+func (t *transport) answer(op uint32, in, out []byte) {
+	if err := t.journal.Flush(); err != nil {
+		t.alone.Do(func() { t.log.Error("the mount will not outlive this process", slog.Any("error", err)) })
+	}
+	if _, err := unix.Write(t.fd, out); err != nil && err != unix.ENOENT && err != unix.ENODEV { // bare errnos; ENOENT: it was interrupted
+		t.log.Error("write /dev/fuse", slog.Any("error", err), slog.Uint64("op", uint64(op)))
+	}
+	if op < 64 && recorded&(1<<op) != 0 {
+		t.journal.Answered(binary.NativeEndian.Uint64(in[8:]) &^ resentBit)
 	}
 }
 

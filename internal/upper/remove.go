@@ -42,7 +42,7 @@ func (s *Store) Unlink(dir *File, name string, whiteout bool) error {
 
 // Keep adds a link to f, which stands at dir/name, in the work directory, before a rename replaces that name.
 func (s *Store) Keep(dir *File, name string, ino uint64) error {
-	return wrap("keep "+name, unix.Linkat(dir.fd, name, s.orphans.fd, orphanName(ino), 0))
+	return wrap("keep "+name, s.linkAside(dir, name, ino))
 }
 
 // Restore takes back an Orphan or a CommitOrphan: the file stands at dir/name, of which upper has nothing. The directory's

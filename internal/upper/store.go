@@ -29,6 +29,16 @@ type Config struct {
 	Volatile bool
 
 	AccessTimes AccessTimes
+
+	// Taken is the format of a store whose process has died, while its mount goes on with this one. What it was building is
+	// removed; orphans stay, since somebody may have them open.
+	Taken *Format
+}
+
+// Format is what Open finds out about the file system.
+type Format struct {
+	Prefix string // of the marks: trustedPrefix or userPrefix
+	ACLs   bool   // it has POSIX ACLs
 }
 
 // Store is an open upper directory with its work directory.
@@ -40,8 +50,8 @@ type Store struct {
 	links    *File // the index, see Index
 	lock     int
 	private  int    // a mount that only this store sees, or -1
-	prefix   string // immutable: trustedPrefix or userPrefix
-	acls     bool   // immutable: the file system has POSIX ACLs
+	prefix   string // immutable: Format.Prefix
+	acls     bool   // immutable: Format.ACLs
 	volatile bool   // immutable: nothing is synced but what applications sync
 	marked   *File  // the work directory if it has our volatile mark
 	serial   atomic.Uint64
@@ -59,7 +69,11 @@ type Store struct {
 func Open(cfg Config) (_ *Store, err error) {
 	s := &Store{log: cfg.Log, lock: -1, private: -1, volatile: cfg.Volatile, uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}
 	defer func() {
-		if err != nil {
+		switch {
+		case err == nil:
+		case cfg.Taken != nil:
+			s.Leave()
+		default:
 			s.Discard(cfg.Work)
 		}
 	}()
@@ -87,28 +101,38 @@ func Open(cfg Config) (_ *Store, err error) {
 	if err := s.takeLocks(work, cfg); err != nil {
 		return nil, err
 	}
-	if err := s.checkIncompat(work, cfg); err != nil {
-		return nil, err
+	if cfg.Taken != nil {
+		err = s.takeOver(work, cfg)
+	} else {
+		err = s.begin(work, cfg)
 	}
-	if s.tmp, err = s.emptyDir(work, "tmp"); err != nil {
-		return nil, unusable(cfg.Work, err)
-	}
-	if s.orphans, err = s.emptyDir(work, "orphans"); err != nil {
-		return nil, unusable(cfg.Work, err)
-	}
-	if err := s.probe(cfg); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := s.openIndex(work); err != nil {
 		return nil, unusable(cfg.Work, err)
 	}
-	if !cfg.Volatile {
-		return s, nil
+	return s, nil
+}
+
+// begin readies the work directory for a new mount, and tries what the format needs.
+func (s *Store) begin(work *File, cfg Config) (err error) {
+	if err := s.checkIncompat(work, cfg); err != nil {
+		return err
+	}
+	if s.tmp, err = s.emptyDir(work, "tmp"); err != nil {
+		return unusable(cfg.Work, err)
+	}
+	if s.orphans, err = s.emptyDir(work, "orphans"); err != nil {
+		return unusable(cfg.Work, err)
+	}
+	if err := s.probe(cfg); err != nil || !cfg.Volatile {
+		return err
 	}
 	if err := s.markVolatile(work); err != nil {
-		return nil, unusable(cfg.Work, err)
+		return unusable(cfg.Work, err)
 	}
-	return s, nil
+	return nil
 }
 
 // Close removes what is left in the work directory, and releases the descriptors and the lock.
@@ -118,13 +142,17 @@ func (s *Store) Close() {
 			if err := s.clear(f); err != nil {
 				s.log.Warn("work directory not emptied", slog.Any("error", err))
 			}
-			f.Release()
 		}
 	}
 	if err := s.unmarkVolatile(); err != nil {
 		s.log.Warn("upper stays marked as volatile", slog.Any("error", err))
 	}
-	for _, f := range []*File{s.links, s.root} {
+	s.Leave()
+}
+
+// Leave releases the descriptors and the lock only: the mount goes on with another process.
+func (s *Store) Leave() {
+	for _, f := range []*File{s.tmp, s.orphans, s.links, s.root, s.marked} {
 		if f != nil {
 			f.Release()
 		}
@@ -151,6 +179,9 @@ func (s *Store) Discard(work string) {
 
 // Root returns the upper directory itself; the store keeps the reference.
 func (s *Store) Root() *File { return s.root }
+
+// Format returns what Open found out.
+func (s *Store) Format() Format { return Format{Prefix: s.prefix, ACLs: s.acls} }
 
 // OpenFiles returns how many descriptors are open.
 func (s *Store) OpenFiles() int64 { return s.open.Load() }

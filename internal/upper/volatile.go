@@ -65,7 +65,6 @@ func (s *Store) unmarkVolatile() error {
 	if s.marked == nil {
 		return nil
 	}
-	defer s.marked.Release()
 	names := append([]string{}, incompatPath...)
 	err := unix.Unlinkat(s.marked.fd, strings.Join(append(names, volatileName), "/"), unix.AT_REMOVEDIR)
 	for ; err == nil && len(names) > 0; names = names[:len(names)-1] {

@@ -1,0 +1,249 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/internal/tree"
+	"github.com/antares-actor/antares-actor/internal/upper"
+	"github.com/antares-actor/antares-actor/remote"
+)
+
+// notePin is the kind of the journal's note that says what the mount shows. NoteInit is the bridge's.
+const notePin byte = 2
+
+// pinNote is what the next process must not find out anew: a branch may have moved, the origin may be down, the disk full.
+type pinNote struct {
+	Commit, Tree string
+	Time         time.Time
+	Path         string
+	Root         string // the tree at Path
+	Upper        upper.Format
+}
+
+func newPinNote(at pinned, format upper.Format) ([]byte, error) {
+	return json.Marshal(pinNote{
+		Commit: at.commit.ID.String(), Tree: at.commit.Tree.String(), Time: at.commit.Time, Path: at.path, Root: at.tree.String(), Upper: format,
+	})
+}
+
+func parsePinNote(b []byte) (at pinned, format upper.Format, err error) {
+	var p pinNote
+	if err := json.Unmarshal(b, &p); err != nil {
+		return at, format, fmt.Errorf("%w: journal: what the mount shows: %w", ErrMount, err)
+	}
+	commit, err1 := object.Parse(p.Commit)
+	root, err2 := object.Parse(p.Tree)
+	shown, err3 := object.Parse(p.Root)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return at, format, fmt.Errorf("%w: journal: what the mount shows: %w", ErrMount, err)
+	}
+	return pinned{commit: remote.Commit{ID: commit, Tree: root, Time: p.Time}, path: p.Path, tree: shown}, p.Upper, nil
+}
+
+// newJournal begins the journal of a new mount; nil if it is not to outlive this process.
+func newJournal(s *Session, at pinned, format upper.Format) (*tree.Journal, error) {
+	if s == nil {
+		return nil, nil
+	}
+	j, err := tree.NewJournal(s.Journal)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMount, err)
+	}
+	note, err := newPinNote(at, format)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMount, err)
+	}
+	j.Note(notePin, note)
+	return j, nil
+}
+
+// takeOver goes on with a mount whose process has died. If it fails, everything stays as it is for the next try.
+func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
+	spec, e := m.spec, m.engine
+	journal, found, err := tree.LoadJournal(spec.Session.Journal)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMount, err)
+	}
+	at, format, err := parsePinNote(found.Notes[notePin])
+	if err != nil {
+		return nil, err
+	}
+	cfg := m.storeConfig()
+	cfg.Taken = &format
+	store, err := upper.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	local, err := openLowers(spec, store.Prefix())
+	if err != nil {
+		store.Leave()
+		return nil, err
+	}
+	src := &source{origin: spec.Origin, content: e.cfg.Content, log: e.cfg.Log}
+	c := e.newCore(store, local, src, at, spec, journal)
+	c.doubts = found.Intents
+	c.index.Sleep(found)
+	err = c.dropOrphans()
+	var conn Conn
+	if err == nil {
+		opts := attachOptions(spec, at, journal)
+		opts.Taken = &Taken{Fuse: spec.Session.Fuse, Init: found.Notes[NoteInit]}
+		conn, err = e.cfg.Bridge.Attach(ctx, &FS{core: c}, opts)
+	}
+	if err != nil {
+		c.stop()
+		store.Leave()
+		return nil, err
+	}
+	c.conn.Store(&conn)
+	return &live{core: c, conn: conn, at: at, since: time.Now()}, nil
+}
+
+// HandOver ends the mount here, without unmounting it: another process is to go on with its Session. It returns when all
+// requests that were read are answered and everything is stopped and closed.
+func (m *Mount) HandOver(ctx context.Context) error {
+	l := m.live.Load()
+	if l == nil || m.spec.Session == nil {
+		return fmt.Errorf("%w: %s has no session to hand over", ErrBadSpec, m.spec.Mountpoint)
+	}
+	m.leaving.Store(true)
+	l.conn.Release()
+	select {
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// dropOrphans removes those that the kernel had let go of, or was never given, when the process died.
+func (c *core) dropOrphans() error {
+	orphans, err := c.upper.Store.Orphans()
+	if err != nil {
+		return err
+	}
+	for _, o := range orphans {
+		if c.index.Knows(o.Ino) {
+			continue
+		}
+		if err := c.upper.Store.Reap(o.Ino, o.Type); err != nil {
+			c.log.Warn("orphan stays until the next mount", slog.Uint64("ino", o.Ino), slog.Any("error", err))
+		}
+	}
+	return nil
+}
+
+// wake brings back a node that the kernel was given by a process that has died. Reading the directory in which it stands makes
+// its node, like any other; what has no name is found in the work directory, or in the journal.
+func (f *FS) wake(who Caller, ino uint64) (*tree.Node, error) {
+	d, n := f.core.index.Dormant(ino)
+	switch {
+	case n != nil:
+		return n, nil
+	case d == nil:
+		return nil, ErrStale
+	}
+	for _, at := range f.core.spots(ino, d) {
+		dir, err := f.node(who, at.Parent)
+		if errors.Is(err, ErrStale) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !dir.IsDir() || dir.State().Orphan {
+			continue
+		}
+		t, err := f.table(who, dir)
+		if err != nil {
+			return nil, err
+		}
+		if e, ok := t.Lookup(at.Name); ok && e.Node.Ino == ino {
+			return f.core.index.Wake(e.Node), nil
+		}
+	}
+	if n := f.core.nameless(ino, d); n != nil {
+		return f.core.index.Wake(n), nil
+	}
+	if _, n := f.core.index.Dormant(ino); n != nil { // woken meanwhile
+		return n, nil
+	}
+	return nil, ErrStale
+}
+
+// wakeByName wakes what is dormant under the number of a node that has a name. What the work directory may have of it was kept
+// for a name that it lost.
+func (c *core) wakeByName(n *tree.Node) *tree.Node {
+	if d, _ := c.index.Dormant(n.Ino); d != nil && !n.IsDir() && c.upper.Store.Kept(n.Ino) {
+		if err := c.upper.Store.Reap(n.Ino, n.Type); err != nil {
+			c.log.Warn("orphan stays until the next mount", slog.Uint64("ino", n.Ino), slog.Any("error", err))
+		}
+	}
+	return c.index.Wake(n)
+}
+
+// spots returns where a dormant node may stand: where it stood last, and where a request that was not answered has perhaps moved
+// it.
+func (c *core) spots(ino uint64, d *tree.Dormant) []tree.Spot {
+	var all []tree.Spot
+	if d.Name != "" {
+		all = append(all, tree.Spot{Parent: d.Parent, Name: d.Name})
+	}
+	for _, in := range c.doubts {
+		switch ino {
+		case in.Ino:
+			all = append(all, in.To)
+		case in.Displaced:
+			all = append(all, in.From)
+		}
+	}
+	return all
+}
+
+// nameless makes the node of a file or directory that has lost its last name; nil if there is none.
+func (c *core) nameless(ino uint64, d *tree.Dormant) *tree.Node {
+	at := tree.Place{Parent: c.root, Name: d.Name}
+	if st, err := c.upper.Store.StatOrphan(ino); err == nil {
+		n := tree.NewNode(ino, c.root.Owner, d.Type, at, tree.State{Where: tree.Upper, Orphan: true, UpperIno: st.Ino})
+		if n.IsDir() {
+			n.SetTable(&tree.Table{})
+		}
+		return n
+	}
+	lower := d.Orphan
+	for _, in := range c.doubts {
+		switch {
+		case lower != nil:
+		case in.Ino == ino:
+			lower = in.Lower
+		case in.Displaced == ino:
+			lower = in.DisplacedLower
+		}
+	}
+	if lower == nil {
+		return nil
+	}
+	s := *lower
+	s.Orphan = true
+	n := tree.NewNode(ino, c.root.Owner, d.Type, at, s)
+	if d.Type == unix.S_IFDIR {
+		n.SetTable(&tree.Table{})
+	}
+	return n
+}
+
+// Resent takes back what a request did for the kernel's count of lookups in the process that died with it, before the request
+// is handled again.
+func (f *FS) Resent(request uint64) {
+	for _, g := range f.core.index.TakeBack(request) {
+		f.letGo(g, true)
+	}
+}
