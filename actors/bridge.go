@@ -42,6 +42,7 @@ type AttachOptions struct {
 type Taken struct {
 	Fuse *os.File // the kernel's end
 	Init []byte   // the request that began it, from the journal (NoteInit)
+	Idle bool     // it had answered all that it read
 }
 
 // NoteInit is the kind of the journal's note that a bridge leaves, and gets back in Taken.

@@ -344,8 +344,12 @@ func (a *mountActor) detached() {
 	a.mount.state.Store(uint32(Unmounting))
 	self, l := a.self, a.mount.live.Load()
 	go func() {
+		leaving := a.mount.leaving.Load()
+		if leaving {
+			l.core.journal.Note(noteHanded, []byte{1})
+		}
 		l.core.stop()
-		if a.mount.leaving.Load() {
+		if leaving {
 			l.core.upper.Store.Leave()
 		} else {
 			l.core.upper.Store.Close()

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,12 @@ import (
 
 // notePin is the kind of the journal's note that says what the mount shows. NoteInit is the bridge's.
 const notePin byte = 2
+
+// noteHanded says by one byte whether the process before answered all that it had read: 1 if it did.
+const noteHanded byte = 3
+
+// ErrForgetful reports a kernel that cannot send requests again, and a process that died while it had some.
+var ErrForgetful = errors.New("requests are lost")
 
 // pinNote is what the next process must not find out anew: a branch may have moved, the origin may be down, the disk full.
 type pinNote struct {
@@ -88,6 +95,8 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 		return nil, err
 	}
 	src := &source{origin: spec.Origin, content: e.cfg.Content, log: e.cfg.Log}
+	handed := bytes.Equal(found.Notes[noteHanded], []byte{1})
+	journal.Note(noteHanded, []byte{0})
 	c := e.newCore(store, local, src, at, spec, journal)
 	c.doubts = found.Intents
 	c.index.Sleep(found)
@@ -95,7 +104,7 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 	var conn Conn
 	if err == nil {
 		opts := attachOptions(spec, at, journal)
-		opts.Taken = &Taken{Fuse: spec.Session.Fuse, Init: found.Notes[NoteInit]}
+		opts.Taken = &Taken{Fuse: spec.Session.Fuse, Init: found.Notes[NoteInit], Idle: handed}
 		conn, err = e.cfg.Bridge.Attach(ctx, &FS{core: c}, opts)
 	}
 	if err != nil {

@@ -36,8 +36,14 @@ func (c *conn) takeOver(taken *actors.Taken) error {
 	defer b.free()
 	_, _ = c.transport.server.HandleRequest([][]byte{taken.Init}, [][]byte{b.out})
 	close(c.transport.ready)
-	if err := c.notify(notifyResend, nil); err != nil {
-		return fmt.Errorf("%w: %s: requests of the process before cannot be had again: %w", actors.ErrMount, c.mountpoint, err)
+	switch {
+	case resends(taken.Init):
+		if err := c.notify(notifyResend, nil); err != nil {
+			return fmt.Errorf("%w: %s: %w", actors.ErrMount, c.mountpoint, err)
+		}
+	case !taken.Idle: // who waits for them would wait for ever
+		return fmt.Errorf("%w: %s: the server died, and this kernel cannot send again what it had read: Linux 6.9 or later can",
+			actors.ErrForgetful, c.mountpoint)
 	}
 	c.log.Info("mount taken over", slog.String("on", c.mountpoint))
 	return nil

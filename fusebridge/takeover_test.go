@@ -2,6 +2,8 @@ package fusebridge
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -114,5 +116,25 @@ test $(wc -l </proc/self/fd/3) = 200`
 	}
 	if n := strings.Count(s.log.String(), "taken over"); n != engines {
 		t.Errorf("taken over %d times", n)
+	}
+}
+
+// A kernel that cannot send requests again can be taken over from a process that had none, and from no other.
+func TestAKernelThatCannotSendRequestsAgain(t *testing.T) {
+	init := make([]byte, headerSize+64)
+	init[headerSize+16] = resendFlag
+	if !resends(init) || resends(make([]byte, headerSize+64)) || resends(nil) {
+		t.Error("misread")
+	}
+	s := newSession(t)
+	old := make([]byte, headerSize+64) // Linux 6.8's, as far as it matters here
+	binary.NativeEndian.PutUint32(old[4:], opInit)
+	binary.NativeEndian.PutUint32(old[headerSize:], 7)
+	binary.NativeEndian.PutUint32(old[headerSize+4:], 39)
+	for idle, want := range map[bool]error{true: nil, false: actors.ErrForgetful} {
+		c := &conn{log: discard(), mountpoint: s.spec.Mountpoint, transport: newTransport(-1, newRaw(s.here.FS(), actors.AttachOptions{}), false, nil, discard(), nil)}
+		if err := c.takeOver(&actors.Taken{Init: old, Idle: idle}); !errors.Is(err, want) {
+			t.Errorf("idle %v: %v, want %v", idle, err, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"sort"
 
 	"github.com/cespare/xxhash/v2"
@@ -40,7 +41,7 @@ type Table struct {
 	base    []Entry
 	delta   []Entry
 	count   int
-	version uint16 // changes by each change; wraps around
+	version uint16 // begins anywhere, since the process before may have had any; changes by each change, and wraps around
 }
 
 // NewTable builds a listing. Names must be distinct; the slice is the table's from now on.
@@ -60,7 +61,7 @@ func NewTable(entries []Entry) (*Table, error) {
 			}
 		}
 	}
-	return &Table{base: entries, count: len(entries)}, nil
+	return &Table{base: entries, count: len(entries), version: uint16(rand.Uint32())}, nil
 }
 
 // Len returns how many names the directory has.
