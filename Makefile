@@ -11,10 +11,12 @@ OPS    := 100000
 SEED   := 1
 SUITE   =
 FSX     =
+KILLS  := 200
+MODE   := kill
 
 .DEFAULT_GOAL := build
 .PHONY: build test race programs lint bench demo cover fmt help deps fuzz-ops \
-	conform-pjdfstest conform-unionmount conform-xfstests conform-fsx
+	conform-pjdfstest conform-unionmount conform-xfstests conform-fsx chaos
 
 build: ## build bin/antares-actor
 	go build -o bin/ ./cmd/antares-actor
@@ -52,6 +54,9 @@ conform-xfstests: ## run the generic quick group of xfstests (SUITE=PATH, built)
 
 conform-fsx: ## run xfstests' fsx (FSX=PROGRAM) likewise, with ten seeds of 1,000,000 operations
 	go run ./internal/conformance -suite fsx -path '$(FSX)' $(ARGS)
+
+chaos: build deps ## kill the engine KILLS times under many programs, as root; MODE=stop, keeper or both, FSX=PROGRAM for fsx as well
+	go run ./internal/chaos -program bin/antares-actor -kills $(KILLS) -mode $(MODE) $(if $(FSX),-fsx '$(FSX)') $(ARGS)
 
 demo: build ## show the main job from end to end; ARGS=-keep leaves its files
 	.ci/install-deps git fuse3 sqlite3

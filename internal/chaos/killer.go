@@ -115,7 +115,9 @@ func (k *killer) strike(ctx context.Context) error {
 			return cont
 		}
 	case modeBoth: // the keeper first, or it could start another engine
-		err = errors.Join(kill(v.Keeper, unix.SIGKILL), kill(v.Engine, unix.SIGKILL))
+		if err = kill(v.Keeper, unix.SIGKILL); err == nil && v.Engine != v.Keeper {
+			err = kill(v.Engine, unix.SIGKILL)
+		}
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 // program is a process of the run, seen from the run.
 type program struct {
 	name  string
+	slow  bool // an operation of it is a whole build
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	log   string
@@ -42,7 +44,7 @@ func (s *stage) start(name string, job worker.Job) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{name: name, ended: make(chan struct{}), log: filepath.Join(s.dir, strings.ReplaceAll(name, " ", "-")+".log"), moved: time.Now()}
+	p := &program{name: name, slow: job.Role == "go build" || job.Role == "cmake" || job.Role == "fsx", ended: make(chan struct{}), log: filepath.Join(s.dir, strings.ReplaceAll(name, " ", "-")+".log"), moved: time.Now()}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
@@ -102,6 +104,19 @@ func (p *program) wasAsked() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.asked
+}
+
+// until waits until it reports something.
+func (p *program) until(ctx context.Context, so func(worker.Report) bool) error {
+	for !so(p.report()) {
+		if p.over() {
+			return p.err
+		}
+		if err := pause(ctx, poll); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // still returns for how long it has got nowhere.

@@ -126,10 +126,12 @@ func setLock(fd, how int) error {
 	return unix.FcntlFlock(uintptr(fd), how, &unix.Flock_t{Type: unix.F_WRLCK, Start: 10, Len: 100})
 }
 
+var errTaken = errors.New("another one tries to take it, and does not get EAGAIN")
+
 // check tries to take them by other descriptors.
 func (l *locks) check(*holder) error {
-	if err := setLock(l.rival, unix.F_OFD_SETLK); err != unix.EAGAIN {
-		return fmt.Errorf("a POSIX lock that is held: %w", errors.Join(err, errors.New("want EAGAIN")))
+	if err := setLock(l.rival, unix.F_OFD_SETLK); !errors.Is(err, unix.EAGAIN) {
+		return fmt.Errorf("a POSIX lock that is held: %w", errors.Join(err, errTaken))
 	}
 	for i, try := range map[int]func(fd int) error{
 		0: func(fd int) error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) },
@@ -141,8 +143,8 @@ func (l *locks) check(*holder) error {
 		}
 		err = try(fd)
 		_ = unix.Close(fd)
-		if err != unix.EAGAIN {
-			return fmt.Errorf("lock %d that is held: %w", i, errors.Join(err, errors.New("want EAGAIN")))
+		if !errors.Is(err, unix.EAGAIN) {
+			return fmt.Errorf("lock %d that is held: %w", i, errors.Join(err, errTaken))
 		}
 	}
 	return nil

@@ -134,7 +134,8 @@ func ReadAll(fd, limit int) ([]byte, error) {
 	buf := make([]byte, limit)
 	for have := 0; ; {
 		n, err := unix.Pread(fd, buf[have:], int64(have))
-		if have += n; n == 0 || err != nil || have == limit {
+		have += max(n, 0) // -1 with an error
+		if n <= 0 || have == limit {
 			return buf[:have], err
 		}
 	}
@@ -147,7 +148,7 @@ func (n *Node) SameNames(path string) error {
 		return err
 	}
 	got, err := f.Readdirnames(-1)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	slices.Sort(got)

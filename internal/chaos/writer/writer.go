@@ -21,6 +21,8 @@ const (
 	epoch = 400
 	// crowded is how many names there may be before removing is the rule.
 	crowded = 120
+	// whole is after how many cuts all trees are compared, and not only those in which it works.
+	whole = 10
 	// remembered is how many calls are shown before one that is wrong.
 	remembered = 30
 )
@@ -38,6 +40,7 @@ type Writer struct {
 	held   []*held
 	calls  []string // the last ones, for a failure
 	number int
+	cuts   int
 }
 
 // held is an open file. It may have lost its name.
@@ -75,7 +78,7 @@ func (s *Writer) Run() error {
 	if err := s.again(s.closeAll); err != nil {
 		return err
 	}
-	return s.again(func() error { return s.root.Tree(s.w.Root) })
+	return s.compareAll()
 }
 
 // again does it again after a cut, when there is a mount and the tree is one that may be.
@@ -114,8 +117,8 @@ func (s *Writer) reconcile(cut *cutOff) error {
 		effect()
 		err = s.compare(cut.node)
 	}
-	if err == nil {
-		err = s.compare(nil)
+	if s.cuts++; err == nil && s.cuts%whole == 0 {
+		err = s.compareAll()
 	}
 	if err != nil {
 		return fmt.Errorf("after the mount went away in %q: %w", cut.call, err)
@@ -123,18 +126,42 @@ func (s *Writer) reconcile(cut *cutOff) error {
 	return nil
 }
 
-// compare compares a file, if it has a name, or all there is.
+// compare compares a file, if it has a name, or where the writer works.
 func (s *Writer) compare(node *model.Node) error {
-	if node == nil {
-		return s.root.Tree(s.w.Root)
-	}
-	var err error
-	s.root.Walk(func(p model.Place) {
-		if p.Node() == node {
-			err = node.Same(s.path(p))
+	return s.patiently(func() (err error) {
+		if node == nil {
+			if len(s.tops) == 0 {
+				return s.root.Tree(s.w.Root)
+			}
+			for _, top := range s.tops {
+				err = errors.Join(err, top.Tree(filepath.Join(s.w.Root, top.Path())))
+			}
+			return err
 		}
+		s.root.Walk(func(p model.Place) {
+			if p.Node() == node {
+				err = node.Same(s.path(p))
+			}
+		})
+		return err
 	})
-	return err
+}
+
+func (s *Writer) compareAll() error {
+	return s.patiently(func() error { return s.root.Tree(s.w.Root) })
+}
+
+// patiently compares, and again if the mount goes away meanwhile.
+func (s *Writer) patiently(compare func() error) error {
+	for {
+		err := compare()
+		if !s.w.Gone(err) {
+			return err
+		}
+		if err := s.w.Cut(); err != nil {
+			return err
+		}
+	}
 }
 
 // begin makes a directory of the writer's own and opens the first trees.

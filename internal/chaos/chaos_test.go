@@ -1,0 +1,36 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/antares-actor/antares-actor/internal/testfs"
+)
+
+var suite *testfs.Suite
+
+func TestMain(m *testing.M) {
+	if job := os.Getenv(jobVar); job != "" { // a program of a run
+		os.Exit(play(job))
+	}
+	os.Exit(testfs.Main(m, "../../cmd/antares-actor", func(s *testfs.Suite) { suite = s }, nil))
+}
+
+// perform runs with few kills. It shows what the report says, or the failure.
+func perform(t *testing.T, o options) error {
+	t.Helper()
+	o.program, o.scratch, o.seed, o.limit = suite.Program, t.TempDir(), 1, 3*time.Minute
+	var out bytes.Buffer
+	err := chaos(t.Context(), &o, &out)
+	t.Logf("%s", &out)
+	return err
+}
+
+// TestThePlainDirectoryPasses shows that what the programs ask for is what a file system does.
+func TestThePlainDirectoryPasses(t *testing.T) {
+	if err := perform(t, options{mode: modeKill, calm: 3 * time.Second, baseline: t.TempDir()}); err != nil {
+		t.Error(err)
+	}
+}
