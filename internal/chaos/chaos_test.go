@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 // perform runs with few kills. It shows what the report says, or the failure.
 func perform(t *testing.T, o options) error {
 	t.Helper()
-	o.program, o.scratch, o.seed, o.limit = suite.Program, t.TempDir(), 1, 3*time.Minute
+	o.program, o.scratch, o.seed, o.limit, o.cache = suite.Program, t.TempDir(), 1, 3*time.Minute, filepath.Join(suite.Dir, "go-build")
 	var out bytes.Buffer
 	err := chaos(t.Context(), &o, &out)
 	t.Logf("%s", &out)

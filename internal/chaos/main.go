@@ -42,6 +42,7 @@ type options struct {
 	limit    time.Duration
 	baseline string
 	fsx      string
+	cache    string
 	scratch  string
 	keep     bool
 }
@@ -106,6 +107,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.DurationVar(&o.limit, "limit", 3*time.Minute, "how long a program may get nowhere")
 	f.StringVar(&o.baseline, "baseline", "", "run in a new directory in this one, without a mount and without kills")
 	f.StringVar(&o.fsx, "fsx", "", "xfstests' fsx, to run it as well")
+	f.StringVar(&o.cache, "gocache", "", "build cache for go build (default a new one in the mount)")
 	f.StringVar(&o.scratch, "scratch", os.TempDir(), "directory for everything else")
 	f.BoolVar(&o.keep, "keep", false, "leave the files")
 	if err := f.Parse(args); err != nil {
@@ -119,7 +121,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	case o.baseline != "" && o.kills > 0:
 		return nil, errors.New("-baseline has nothing to kill: give -kills 0")
 	}
-	for _, p := range []*string{&o.program, &o.baseline, &o.fsx, &o.scratch} {
+	for _, p := range []*string{&o.program, &o.baseline, &o.fsx, &o.cache, &o.scratch} {
 		if *p == "" {
 			continue
 		}

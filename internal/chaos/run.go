@@ -102,6 +102,9 @@ func (r *run) start() error {
 	for _, role := range []string{"go build", "cmake", "holder"} {
 		jobs[role] = worker.Job{Role: role}
 	}
+	if r.s.o.cache != "" {
+		jobs["go build"] = worker.Job{Role: "go build", Args: []string{r.s.o.cache}}
+	}
 	if r.s.o.fsx != "" {
 		jobs["fsx"] = worker.Job{Role: "fsx", Args: []string{r.s.o.fsx}}
 	}
