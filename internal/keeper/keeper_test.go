@@ -1,0 +1,344 @@
+package keeper
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stage is a keeper with its engines.
+type stage struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan saying
+	fuse  *os.File // the end of a pipe; closing it is the mount's end
+	pids  map[int]bool
+	heard map[string]int // how often what was said
+}
+
+func newStage(t *testing.T, env []string, acts ...act) *stage {
+	t.Helper()
+	b, err := json.Marshal(acts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	s := &stage{t: t, lines: make(chan saying, 4096), fuse: r, pids: make(map[int]bool), heard: make(map[string]int)}
+	s.cmd = exec.Command(os.Args[0], "play-keeper")
+	s.cmd.Env = append(append(os.Environ(), script+"="+string(b)), env...)
+	s.cmd.Stderr = &testLog{t: t}
+	s.cmd.ExtraFiles = append(make([]*os.File, pipeFd-3), w)
+	out, err := s.cmd.StdoutPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pids[s.cmd.Process.Pid] = true
+	go func() {
+		defer close(s.lines)
+		for in := bufio.NewScanner(out); in.Scan(); {
+			var line saying
+			if json.Unmarshal(in.Bytes(), &line) == nil {
+				s.lines <- line
+			}
+		}
+	}()
+	t.Cleanup(s.end)
+	return s
+}
+
+// testLog is the processes' standard error.
+type testLog struct{ t *testing.T }
+
+func (l *testLog) Write(b []byte) (int, error) {
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, "level=") || strings.HasPrefix(line, "panic") || strings.HasPrefix(line, "fatal") {
+			fmt.Fprint(l.t.Output(), line)
+		}
+	}
+	return len(b), nil
+}
+
+// next returns the next thing of this kind that somebody says.
+func (s *stage) next(event string) saying {
+	s.t.Helper()
+	limit := time.After(60 * time.Second) // for hangs
+	for {
+		select {
+		case line, ok := <-s.lines:
+			if !ok {
+				s.t.Fatalf("all ended before somebody said %q", event)
+			}
+			s.pids[line.PID] = true
+			s.heard[line.Event]++
+			if line.Event == event {
+				return line
+			}
+			s.t.Logf("heard %+v", line)
+		case <-limit:
+			s.t.Fatalf("waited in vain for %q", event)
+		}
+	}
+}
+
+// wantStatus waits for the keeper's end.
+func (s *stage) wantStatus(want int) {
+	s.t.Helper()
+	for line := range s.lines {
+		s.pids[line.PID] = true
+		s.heard[line.Event]++
+		s.t.Logf("heard %+v", line)
+	}
+	var exit *exec.ExitError
+	if err := s.cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		s.t.Error(err)
+	}
+	if got := s.cmd.ProcessState.ExitCode(); got != want {
+		s.t.Errorf("keeper ended with status %d, want %d", got, want)
+	}
+}
+
+// end ends all that is left: without a mount no engine is started again.
+func (s *stage) end() {
+	_ = s.fuse.Close()
+	for {
+		for pid := range s.pids {
+			if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); exe == program() {
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+		select {
+		case line, ok := <-s.lines:
+			if !ok {
+				_ = s.cmd.Wait()
+				return
+			}
+			s.pids[line.PID] = true
+			s.pids[line.Keeper] = true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func kill(t *testing.T, pid int, s unix.Signal) {
+	t.Helper()
+	if err := unix.Kill(pid, s); err != nil {
+		t.Fatalf("kill %d: %v", pid, err)
+	}
+}
+
+func TestAnEngineThatIsKilledIsStartedAgainWithItsDescriptors(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil, act{})
+	first := s.next("ready")
+	kill(t, first.PID, unix.SIGKILL)
+	second := s.next("ready")
+	if second.Start != 1 || second.Inode != first.Inode || second.Text != "xx" || second.PID == first.PID {
+		t.Errorf("second engine has %+v, want the journal of %+v, written to twice", second, first)
+	}
+	if second.Keeper != s.cmd.Process.Pid {
+		t.Errorf("it believes its keeper to be %d, want %d", second.Keeper, s.cmd.Process.Pid)
+	}
+	kill(t, s.cmd.Process.Pid, unix.SIGTERM)
+	s.next("signal")
+	s.wantStatus(5)
+	if s.heard["first ready"] != 1 {
+		t.Errorf("heard %v, want to hear once that the first engine is ready", s.heard)
+	}
+}
+
+func TestAPanicIsNoDeliberateEnd(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil, act{After: "panic"}, act{After: "exit", Status: 0}, act{Before: "panic"}, act{After: "stop", Status: 7})
+	for start := range 2 {
+		if got := s.next("ready"); got.Start != start {
+			t.Errorf("start %d, want %d", got.Start, start)
+		}
+	}
+	if got := s.next("ready"); got.Start != 3 {
+		t.Errorf("start %d, want the one after the panic", got.Start)
+	}
+	s.wantStatus(7)
+}
+
+func TestAnEngineThatNeverMountedIsNotStartedAgain(t *testing.T) {
+	t.Parallel()
+	for how, want := range map[string]struct {
+		act
+		status int
+	}{
+		"deliberate":     {act{Unmounted: true, Before: "stop", Status: 3}, 3},
+		"without a word": {act{Unmounted: true, Before: "exit", Status: 4}, 4},
+		"with success":   {act{Unmounted: true, Before: "exit"}, 1},
+		"panic":          {act{Unmounted: true, Before: "panic"}, 2},
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			newStage(t, nil, want.act).wantStatus(want.status)
+		})
+	}
+}
+
+func TestAnEngineWhoseMountIsGoneIsNotStartedAgain(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil, act{})
+	first := s.next("ready")
+	_ = s.fuse.Close()
+	kill(t, first.PID, unix.SIGKILL)
+	s.next("failed")
+	s.wantStatus(1)
+}
+
+func TestAMountThatGoesInAPauseEndsTheKeeper(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil, act{Before: "exit", Status: 3})
+	for range 12 { // until the pauses are long
+		s.next("pause")
+	}
+	_ = s.fuse.Close()
+	s.wantStatus(0)
+}
+
+func TestCrashLoopsBackOff(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil, act{Before: "exit", Status: 3})
+	var got []time.Duration
+	for range 12 {
+		got = append(got, s.next("pause").Pause)
+	}
+	want := []time.Duration{0, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000}
+	for i := range want {
+		if got[i] != want[i]*time.Millisecond {
+			t.Fatalf("pauses %v, want %v ms", got, want)
+		}
+	}
+}
+
+func TestPausesBeginAnewAfterALongLife(t *testing.T) {
+	t.Parallel()
+	var p pauses
+	const ms = time.Millisecond
+	for i, step := range []struct {
+		life
+		want time.Duration
+	}{
+		{life{total: 5 * ms}, 0},
+		{life{total: 5 * ms}, 10 * ms},
+		{life{total: 500 * ms, ready: 400 * ms}, 20 * ms},
+		{life{total: 500 * ms, ready: 400 * ms, killed: true}, 10 * ms},
+		{life{total: 500 * ms, killed: true}, 40 * ms},
+		{life{total: 3 * time.Second, ready: 2 * time.Second}, 0},
+		{life{total: 5 * ms}, 80 * ms},
+		{life{total: 11 * time.Second, ready: 10 * time.Second}, 0},
+		{life{total: 5 * ms}, 0},
+		{life{total: 5 * ms}, 10 * ms},
+	} {
+		if got := p.after(step.life); got != step.want {
+			t.Errorf("step %d: pause %v, want %v", i, got, step.want)
+		}
+	}
+}
+
+func TestSignalsAndOrdersReachTheEngine(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil, act{})
+	first := s.next("ready")
+	kill(t, s.cmd.Process.Pid, unix.SIGHUP)
+	if got := s.next("signal"); got.Text != "hangup" || got.PID != first.PID {
+		t.Errorf("%+v, want a hangup", got)
+	}
+	kill(t, s.cmd.Process.Pid, unix.SIGINT)
+	if got := s.next("signal"); got.Text != "interrupt" {
+		t.Errorf("%+v, want an interrupt", got)
+	}
+	kill(t, s.cmd.Process.Pid, unix.SIGUSR2)
+	if got := s.next("order"); got.Text != string(Handover) {
+		t.Errorf("%+v, want the order", got)
+	}
+	kill(t, first.PID, unix.SIGKILL)
+	kill(t, s.cmd.Process.Pid, unix.SIGTERM) // whichever engine is there, or none yet
+	s.wantStatus(5)
+}
+
+func TestAKeeperThatIsKilledHasASuccessor(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil, act{})
+	first := s.next("ready")
+	keeper := s.cmd.Process.Pid
+	for start := 1; start <= 3; start++ {
+		kill(t, keeper, unix.SIGKILL)
+		keeper = s.next("new keeper").Keeper
+		kill(t, first.PID, unix.SIGKILL)
+		next := s.next("ready")
+		if next.Start != start || next.Inode != first.Inode || next.Keeper != keeper {
+			t.Errorf("engine %+v, want start %d, journal of %+v, keeper %d", next, start, first, keeper)
+		}
+		first = next
+	}
+	kill(t, keeper, unix.SIGTERM)
+	s.next("signal")
+	s.next("keeper ends")
+}
+
+func TestAHangingEngineIsKilledAndStartedAgain(t *testing.T) {
+	t.Parallel()
+	env := []string{"KEEPER_TEST_WATCHDOG=2s"}
+	t.Run("it hangs", func(t *testing.T) { // and dumps
+		t.Parallel()
+		s := newStage(t, env, act{Hang: true}, act{})
+		first := s.next("ready")
+		if second := s.next("ready"); second.Inode != first.Inode {
+			t.Errorf("%+v after %+v", second, first)
+		}
+	})
+	t.Run("it is stopped", func(t *testing.T) { // and cannot even dump
+		t.Parallel()
+		s := newStage(t, env, act{})
+		first := s.next("ready")
+		kill(t, first.PID, unix.SIGSTOP)
+		if second := s.next("ready"); second.Inode != first.Inode {
+			t.Errorf("%+v after %+v", second, first)
+		}
+	})
+}
+
+func TestNothingLeaksOverRestarts(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil, act{})
+	open := func() (n int) {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	engine := s.next("ready")
+	before, theirs := 0, 0
+	for i := range 55 {
+		kill(t, engine.PID, unix.SIGKILL)
+		engine = s.next("ready")
+		if i == 4 {
+			before, theirs = open(), engine.Fds
+		}
+	}
+	if after := open(); after != before {
+		t.Errorf("%d descriptors in the keeper, %d after 50 restarts", before, after)
+	}
+	if engine.Fds != theirs {
+		t.Errorf("%d descriptors in the engine, %d after 50 restarts", theirs, engine.Fds)
+	}
+}

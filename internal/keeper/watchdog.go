@@ -1,0 +1,42 @@
+package keeper
+
+import (
+	"log/slog"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// watched tells whether the engine must say that it makes progress. While it starts it may wait for the origin.
+func (k *keeper) watched() bool {
+	return k.cfg.Watchdog > 0 && !k.engine.ready.IsZero() && !k.engine.stopping && !k.engine.killed
+}
+
+// patience is how long poll(2) may take; negative: for ever.
+func (k *keeper) patience(now time.Time) time.Duration {
+	switch e := k.engine; {
+	case !k.watched():
+		return -1
+	case e.quit.IsZero():
+		return max(0, e.heard.Add(k.cfg.Watchdog).Sub(now))
+	default:
+		return max(0, e.quit.Add(k.cfg.dumpTime).Sub(now))
+	}
+}
+
+// watch has an engine that hangs say where, and end.
+func (k *keeper) watch(now time.Time) {
+	if !k.watched() || k.patience(now) > 0 {
+		return
+	}
+	e := k.engine
+	if e.quit.IsZero() {
+		e.quit = now
+		k.cfg.Log.Error("engine makes no progress, dumping its goroutines", slog.Int("pid", e.pid), slog.Duration("for", now.Sub(e.heard)))
+		e.signal(unix.SIGQUIT)
+		return
+	}
+	e.killed = true
+	k.cfg.Log.Error("engine does not end, killing it", slog.Int("pid", e.pid))
+	e.signal(unix.SIGKILL)
+}
