@@ -92,7 +92,7 @@ func startFuseOverlay(ctx context.Context, s *site) (*stand, error) {
 
 func startAntares(ctx context.Context, s *site) (*stand, error) {
 	env := []string{"XDG_STATE_HOME=" + s.path("state"), "XDG_CACHE_HOME=" + s.path("cache")}
-	return startDaemon(ctx, s, env, "{binary}", "mount", "--origin", "git:{origin}",
+	return startDaemon(ctx, s, env, "{binary}", "mount", "--no-keeper", "--origin", "git:{origin}",
 		"--upper", "{upper}", "--work", "{work}", "--cache", "{cache}", "{mnt}")
 }
 

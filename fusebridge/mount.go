@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,10 @@ import (
 // Check implements actors.Bridge: the mountpoint must be a directory, and unless the mount may hide something, an empty one
 // that nothing is mounted on.
 func (b *Bridge) Check(mountpoint string, over bool) error {
+	cleared, err := ClearDead(mountpoint)
+	if cleared || err != nil {
+		b.log.Info("took a dead mount away", slog.String("on", mountpoint), slog.Any("error", err))
+	}
 	mounted, err := Find(mountpoint)
 	if err == nil && (!over || dead(mountpoint)) {
 		remedy := "choose another mountpoint, or unmount it"
@@ -47,9 +52,26 @@ func (b *Bridge) Check(mountpoint string, over bool) error {
 	return nil
 }
 
+// ClearDead takes mounts of ours away whose servers are dead. It tells whether there was one.
+func ClearDead(mountpoint string) (cleared bool, err error) {
+	for {
+		m, err := Find(mountpoint)
+		if err != nil || m.Type != MountType || !dead(mountpoint) {
+			return cleared, nil
+		}
+		if err := Unmount(mountpoint); err != nil {
+			if err := Detach(mountpoint); err != nil {
+				return cleared, fmt.Errorf("%w: detach %s: %w", actors.ErrMount, mountpoint, err)
+			}
+		}
+		cleared = true
+	}
+}
+
+// dead tells whether a mount has no server. It asks for what the kernel does not keep: the root's attributes it may well know.
 func dead(mountpoint string) bool {
-	var st unix.Stat_t
-	return errors.Is(unix.Stat(mountpoint, &st), unix.ENOTCONN)
+	var st unix.Statfs_t
+	return errors.Is(unix.Statfs(mountpoint, &st), unix.ENOTCONN)
 }
 
 // mount makes the mount and returns the descriptor to serve it by.

@@ -40,7 +40,10 @@ func unmountAndWait(ctx context.Context, mountpoint string) error {
 	if !known {
 		return nil
 	}
-	for !waitForExit(ctx, served.PID, endPatience) && ctx.Err() == nil {
+	ended := func() bool { // an engine whose keeper was killed a moment ago is on its own
+		return waitForExit(ctx, served.PID, endPatience) && waitForExit(ctx, served.Engine, endPatience)
+	}
+	for !ended() && ctx.Err() == nil {
 		if others := fusebridge.Elsewhere(m.Device); len(others) > 0 {
 			return fmt.Errorf("%w: %s is unmounted here, but its server goes on (pid %d): %s",
 				errKept, mountpoint, served.PID, fusebridge.Describe(others))

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/keeper"
 )
 
 // readyWord is what a detached server writes when its mount can be used.
@@ -31,6 +33,7 @@ func startDetached(ctx context.Context, o *mountOptions, mountpoint string) (*os
 	cmd := exec.Command(self, append(args, "--", mountpoint)...)
 	cmd.Stderr, cmd.ExtraFiles = os.Stderr, []*os.File{w}
 	cmd.Dir = "/"
+	cmd.Env = keeper.Unsupervised(os.Environ()) // systemd looks after us, not after the mount
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	_ = w.Close()
@@ -48,6 +51,14 @@ func startDetached(ctx context.Context, o *mountOptions, mountpoint string) (*os
 		return nil, commandStatus(exit.ExitCode())
 	}
 	return nil, fmt.Errorf("server ended before the mount could be used: %w", errors.Join(err, ctx.Err()))
+}
+
+// tellReady writes that word to a descriptor and closes it; -1 is none.
+func tellReady(fd int) {
+	if fd >= 0 {
+		_, _ = unix.Write(fd, []byte(readyWord))
+		_ = unix.Close(fd)
+	}
 }
 
 // leaveTerminal ends a detached server's hold on its parent's standard streams: whoever waits for their end must not wait

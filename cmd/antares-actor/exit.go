@@ -71,6 +71,9 @@ func remedy(err error) string {
 }
 
 func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
 	var status commandStatus
 	if errors.As(err, &status) {
 		return int(status)

@@ -72,7 +72,7 @@ func mountAsHelper(ctx context.Context, args []string) error {
 }
 
 func parseHelper(args []string) (*helperCall, error) {
-	call := &helperCall{mountOptions: mountOptions{cache: cacheDir(), logLevel: "info", over: true}}
+	call := &helperCall{mountOptions: mountOptions{cache: cacheDir(), logLevel: "info", watchdog: defaultWatchdog, over: true}}
 	// mount(8) passes nodev and nosuid on, but not dev and suid, which are its defaults.
 	call.kernel.Dev, call.kernel.Suid = os.Geteuid() == 0, os.Geteuid() == 0
 	var words []string
@@ -153,7 +153,7 @@ func (c *helperCall) option(option string) error {
 func (c *helperCall) set(name, value string) bool {
 	if on := map[string]*bool{
 		"ro": &c.kernel.ReadOnly, "noexec": &c.kernel.NoExec, "suid": &c.kernel.Suid, "dev": &c.kernel.Dev,
-		"volatile": &c.volatile, "copy_up_on_open": &c.eager, "remount": &c.remount,
+		"volatile": &c.volatile, "copy_up_on_open": &c.eager, "no_keeper": &c.alone, "remount": &c.remount,
 	}[name]; on != nil {
 		*on = true
 		return true

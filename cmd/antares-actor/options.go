@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -34,7 +35,9 @@ type mountOptions struct {
 	lowers   []string // dir:PATH, topmost first
 	fsname   string
 
-	ephemeral bool // upper is removed at the end
+	alone     bool          // no keeper
+	watchdog  time.Duration // see package keeper; 0 is off
+	ephemeral bool          // upper is removed at the end
 	mapUID    []string
 	mapGID    []string
 	uids      []actors.IDRange // mapUID, parsed
@@ -67,8 +70,13 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.kernel.StrictAccessTimes, "strictatime", false, "reading a file in upper moves its access time each time (root only); each open costs a request")
 	f.BoolVar(&o.over, "over", false, "the mountpoint may hold files, or another mount, which the mount hides")
 	f.StringVar(&o.fsname, "fsname", "", "source shown in the mount table (default the origin and commit)")
+	f.BoolVar(&o.alone, "no-keeper", false, "one process less: if the server dies, so does the mount")
+	f.DurationVar(&o.watchdog, "watchdog", defaultWatchdog, "start the server again if it makes no progress for so long; 0 is off")
 	f.StringVar(&o.stats, "stats", "", "write the mount's numbers to this file when it ends (JSON)")
 }
+
+// defaultWatchdog is far above any pause of a server that works.
+const defaultWatchdog = 30 * time.Second
 
 // complete makes paths absolute, since a detached process has another working directory, and fills in defaults.
 func (o *mountOptions) complete() error {
@@ -105,6 +113,9 @@ func (o *mountOptions) complete() error {
 	if o.gids, err = parseRanges("--map-gid", o.mapGID); err != nil {
 		return err
 	}
+	if o.watchdog < 0 {
+		return fmt.Errorf("%w: --watchdog %v: give a time, or 0", errUsage, o.watchdog)
+	}
 	o.path = strings.Trim(o.path, "/")
 	if o.upper == "" {
 		o.upper = filepath.Join(stateDir(), "uppers", randomName(), "upper")
@@ -137,7 +148,7 @@ func (o *mountOptions) shows() string {
 
 // args are the flags that give a child the same options.
 func (o *mountOptions) args() []string {
-	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel}
+	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel, "--watchdog", o.watchdog.String()}
 	for _, opt := range []struct{ flag, value string }{
 		{"--origin", o.origin}, {"--rev", o.rev}, {"--path", o.path}, {"--work", o.work}, {"--log-file", o.logFile},
 		{"--stats", o.stats}, {"--fsname", o.fsname},
@@ -152,7 +163,7 @@ func (o *mountOptions) args() []string {
 	}{
 		{"--read-only", o.kernel.ReadOnly}, {"--noexec", o.kernel.NoExec}, {"--dev", o.kernel.Dev}, {"--suid", o.kernel.Suid},
 		{"--noatime", o.kernel.NoAccessTimes}, {"--strictatime", o.kernel.StrictAccessTimes},
-		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--volatile", o.volatile},
+		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--no-keeper", o.alone}, {"--volatile", o.volatile},
 		{"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager},
 	} {
 		if opt.on {

@@ -4,16 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/actors"
-	"github.com/antares-actor/antares-actor/cache"
 	"github.com/antares-actor/antares-actor/fusebridge"
+	"github.com/antares-actor/antares-actor/internal/keeper"
 )
 
 // record is what "list" knows of a mount beside the kernel's mount table. It is a file for as long as the mount is served;
@@ -26,15 +28,19 @@ type record struct {
 	Upper      string `json:"upper"`
 	Work       string `json:"work"`
 	Cache      string `json:"cache"`
-	PID        int    `json:"pid"`
+	PID        int    `json:"pid"`    // ends when the mount has ended: the keeper's, or without one the server's
+	Engine     int    `json:"engine"` // serves
 }
 
 func newRecord(m *actors.Mount, o *mountOptions) record {
 	return record{
 		Mountpoint: m.Mountpoint(), Origin: o.shows(), Commit: commitOf(m), Path: o.path,
-		Upper: o.upper, Work: m.Spec().Work, Cache: o.cache, PID: os.Getpid(),
+		Upper: o.upper, Work: m.Spec().Work, Cache: o.cache, PID: os.Getpid(), Engine: os.Getpid(),
 	}
 }
+
+// alive tells whether the mount's processes are there. An engine may be without a keeper for a moment.
+func (r record) alive() bool { return alive(r.PID) || alive(r.Engine) }
 
 // recordDir is one for all users where that can be: /run/antares-actor for root, else the user's runtime directory.
 func recordDir() string {
@@ -53,16 +59,28 @@ func (r record) write() error {
 	if err := os.MkdirAll(recordDir(), 0o755); err != nil {
 		return err
 	}
-	sweepRecords()
+	r.sweep()
 	return writeJSON(r.file(), r)
 }
 
-// sweepRecords removes what killed servers left. Their process numbers come to others in time, which would then pass for them.
-func sweepRecords() {
+func readRecord(file string) (r record, err error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(b, &r)
+}
+
+// sweep removes what killed servers left. Their process numbers come to others in time, which would then pass for them. While a
+// dead mount is there its record stays: see detachDead.
+func (r record) sweep() {
 	files, _ := filepath.Glob(filepath.Join(recordDir(), "*.json"))
 	for _, file := range files {
-		var r record
-		if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &r) == nil && !alive(r.PID) {
+		other, err := readRecord(file)
+		if err != nil || other.alive() {
+			continue
+		}
+		if m, err := fusebridge.Find(other.Mountpoint); err != nil || m.Type != fusebridge.MountType || other.Mountpoint == r.Mountpoint {
 			_ = os.Remove(file)
 		}
 	}
@@ -76,8 +94,7 @@ func records() map[string]record {
 	for _, dir := range []string{"/run/antares-actor", recordDir()} {
 		files, _ := filepath.Glob(filepath.Join(dir, "*.json"))
 		for _, file := range files {
-			var r record
-			if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &r) == nil && alive(r.PID) {
+			if r, err := readRecord(file); err == nil && r.alive() {
 				all[r.Mountpoint] = r
 			}
 		}
@@ -99,6 +116,24 @@ func waitForEnding(ctx context.Context, upper string) {
 			continue // in use
 		}
 		waitForExit(ctx, r.PID, endingTime)
+		waitForExit(ctx, r.Engine, endingTime)
+	}
+}
+
+// detachDead takes dead mounts of this upper away whose servers were killed, wherever they are.
+func detachDead(upper string, log *slog.Logger) {
+	served := records()
+	for _, dir := range []string{"/run/antares-actor", recordDir()} {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+		for _, file := range files {
+			r, err := readRecord(file)
+			if _, used := served[r.Mountpoint]; err != nil || used || r.Upper != upper || r.alive() {
+				continue
+			}
+			if cleared, err := fusebridge.ClearDead(r.Mountpoint); cleared || err != nil {
+				log.Info("took a dead mount away", slog.String("on", r.Mountpoint), slog.Any("error", err))
+			}
+		}
 	}
 }
 
@@ -125,21 +160,46 @@ func writeJSON(path string, v any) error {
 	return os.Rename(tmp, path)
 }
 
-// statistics are what --stats writes.
-type statistics struct {
-	Commit         string            `json:"commit"`
-	OriginRequests uint64            `json:"origin_requests"`
-	OriginBytes    uint64            `json:"origin_bytes"`
-	Requests       map[string]uint64 `json:"requests"`
-	Errors         map[string]uint64 `json:"errors"`
-	Inodes         int               `json:"inodes"`
-	Cache          cache.Stats       `json:"cache"`
+// published is the record of the mount that this process serves.
+type published struct {
+	mu     sync.Mutex // held to read and change what follows
+	record *record    // nil: none
 }
 
-func writeStats(path string, m *actors.Mount, store *cache.Store) error {
-	s := m.Stats()
-	return writeJSON(path, statistics{
-		Commit: commitOf(m), OriginRequests: s.Origin.Requests, OriginBytes: s.Origin.Bytes,
-		Requests: s.Requests, Errors: s.Errors, Inodes: s.Inodes, Cache: store.Stats(),
-	})
+// write publishes the record. The mount lasts as long as its keeper, if it has one.
+func (p *published) write(r record, link *keeper.Link) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if link != nil && link.Keeper() > 0 {
+		r.PID = link.Keeper()
+	}
+	p.record = &r
+	return r.write()
+}
+
+// keptBy publishes that there is another keeper.
+func (p *published) keptBy(pid int, log *slog.Logger) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.record == nil {
+		return
+	}
+	before := *p.record
+	p.record.PID = pid
+	if err := p.record.write(); err != nil {
+		log.Warn("list has another keeper", slog.Any("error", err))
+		return
+	}
+	if before.file() != p.record.file() {
+		before.remove()
+	}
+}
+
+func (p *published) remove() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.record != nil {
+		p.record.remove()
+		p.record = nil
+	}
 }

@@ -21,18 +21,31 @@ func (l *Link) Guard(args []string, log *slog.Logger, changed func(keeper int)) 
 		<-l.Lost()
 		lived := time.Since(began)
 		time.Sleep(p.after(life{total: lived, ready: lived}))
-		for {
-			pid, err := l.regain(args)
-			if err == nil {
-				log.Warn("keeper died, another one takes over", slog.Int("pid", pid))
-				changed(pid)
-				break
-			}
-			pause := p.after(life{})
-			log.Error("no keeper", slog.Any("error", err), slog.Duration("pause", pause))
-			time.Sleep(pause)
+		for !l.replace(args, log, changed) {
+			time.Sleep(p.after(life{}))
 		}
 	}
+}
+
+// replace starts a keeper and tells whether it has adopted us: it takes signals then.
+func (l *Link) replace(args []string, log *slog.Logger, changed func(keeper int)) bool {
+	pid, err := l.regain(args)
+	if err != nil {
+		log.Error("no keeper", slog.Any("error", err))
+		return false
+	}
+	l.mu.Lock()
+	taken, lost := l.taken, l.lost
+	l.mu.Unlock()
+	select {
+	case <-taken:
+	case <-lost:
+		log.Error("keeper died before it had adopted its engine", slog.Int("pid", pid))
+		return false
+	}
+	log.Warn("keeper died, another one takes over", slog.Int("pid", pid))
+	changed(pid)
+	return true
 }
 
 // regain starts a keeper that adopts this process, with all that is stored.

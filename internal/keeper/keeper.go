@@ -35,9 +35,9 @@ type keeper struct {
 	files  stored
 	engine *engine // nil between two
 	oom    oomScore
-	wake   [2]int // a pipe: a byte is a signal's number, or 0
+	wake   [2]int        // a pipe: a byte is a signal's number, or 0
 	told   []unix.Signal // for the engine
-	was    bool // an engine was ready
+	was    bool          // an engine was ready
 	pauses pauses
 	until  time.Time // when the next engine is started
 	buf    [4096]byte

@@ -23,6 +23,7 @@ type Link struct {
 	mu     sync.Mutex // held to read and change what follows
 	conn   *net.UnixConn
 	keeper int           // its process
+	taken  chan struct{} // closed when it has adopted us
 	lost   chan struct{} // closed when it is dead
 	held   stored        // what a new keeper would be given
 	status string        // of Ready
@@ -84,13 +85,13 @@ func (l *Link) attach(fd, keeper int) error {
 		_ = c.Close()
 		return fmt.Errorf("%w: not a unix socket", errEnvironment)
 	}
-	l.conn, l.keeper = conn, keeper
-	go l.listen(conn, l.lost)
+	l.conn, l.keeper, l.taken = conn, keeper, make(chan struct{})
+	go l.listen(conn, l.taken, l.lost)
 	return nil
 }
 
-// listen takes the keeper's orders until it is dead.
-func (l *Link) listen(conn *net.UnixConn, lost chan<- struct{}) {
+// listen takes the keeper's orders until it is dead. One that adopts says once that it is ready.
+func (l *Link) listen(conn *net.UnixConn, taken, lost chan<- struct{}) {
 	defer close(lost)
 	b := make([]byte, 512)
 	for {
@@ -98,7 +99,12 @@ func (l *Link) listen(conn *net.UnixConn, lost chan<- struct{}) {
 		if err != nil {
 			return
 		}
-		if m := parse(b[:n]); m.order != "" {
+		m := parse(b[:n])
+		if m.ready && taken != nil {
+			close(taken)
+			taken = nil
+		}
+		if m.order != "" {
 			select {
 			case l.orders <- m.order:
 			default: // it has one already

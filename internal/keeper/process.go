@@ -85,8 +85,11 @@ func (k *keeper) adopt(env map[string]string) error {
 	unix.CloseOnExec(n[1])
 	now := time.Now()
 	k.engine = &engine{sock: n[0], pidfd: n[1], pid: n[2], started: now, heard: now}
-	k.files, err = received(env)
-	return err
+	if k.files, err = received(env); err != nil {
+		return err
+	}
+	_ = k.engine.tell("READY=1") // it may be dead already, which is what we are for
+	return nil
 }
 
 // reap waits for an engine that has ended, and says how it did. Of one that is not our child nobody knows.
@@ -112,8 +115,10 @@ func (e *engine) closeSocket() {
 func (e *engine) signal(s unix.Signal) { _ = unix.PidfdSendSignal(e.pidfd, s, nil, 0) }
 
 // order asks something of the engine. It is not waited for: one that does not read does nothing either.
-func (e *engine) order(o Order) error {
-	_, err := unix.SendmsgN(e.sock, []byte("ANTARES_ORDER="+string(o)), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+func (e *engine) order(o Order) error { return e.tell("ANTARES_ORDER=" + string(o)) }
+
+func (e *engine) tell(message string) error {
+	_, err := unix.SendmsgN(e.sock, []byte(message), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	return err
 }
 

@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -65,9 +66,21 @@ func (s *stored) close() {
 // mounted tells whether the kernel still has the mount; false if there never was one.
 func (s *stored) mounted() bool {
 	fd := s.get(FuseName)
-	if fd < 0 {
+	return fd >= 0 && lives(fd)
+}
+
+// Mounted tells whether the kernel still has the mount that a descriptor is its end of.
+func Mounted(fuse *os.File) bool {
+	raw, err := fuse.SyscallConn()
+	if err != nil {
 		return false
 	}
+	var is bool
+	err = raw.Control(func(fd uintptr) { is = lives(int(fd)) })
+	return err == nil && is
+}
+
+func lives(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd)}}
 	for {
 		_, err := unix.Poll(fds, 0)

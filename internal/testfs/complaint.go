@@ -23,6 +23,9 @@ func (m *Mount) complaints() []string {
 		}
 	}
 	for line := range strings.Lines(m.Log()) {
+		if m.killed.Load() && (strings.Contains(line, `msg="engine died, `) || strings.Contains(line, `msg="keeper died, `)) {
+			continue
+		}
 		bad := strings.Contains(line, "panic") || strings.Contains(line, "DATA RACE") || strings.Contains(line, "level=ERROR") && !m.spec.Busy
 		if warned := strings.Contains(line, "level=WARN") && !m.spec.EIO; bad || warned {
 			found = append(found, "the log says: "+strings.TrimSpace(line))

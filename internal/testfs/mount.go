@@ -3,7 +3,6 @@ package testfs
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,7 +42,7 @@ type Mount struct {
 	spec  Spec
 	Point string
 	Upper string
-	PID   int // the server's
+	PID   int // the keeper's
 
 	logFile string
 	stats   string
@@ -52,6 +52,7 @@ type Mount struct {
 	once    sync.Once
 	result  Stats
 	aborted sync.Once
+	killed  atomic.Bool // an engine or keeper was: the log says so
 }
 
 // Stats is what the server writes when it ends.
@@ -149,40 +150,12 @@ func (m *Mount) startDetached(args []string) {
 	t := m.lab.t
 	t.Helper()
 	m.lab.Actor(append(args, "--detach", "--log-file", m.logFile, m.Point)...).OK()
-	var all []struct {
-		Mountpoint string
-		PID        int
+	if r, ok := m.listed(); ok {
+		m.PID = r.PID
+	} else {
+		t.Fatalf("list does not have %s", m.Point)
 	}
-	if err := json.Unmarshal([]byte(m.lab.Actor("list", "--json").OK()), &all); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range all {
-		if r.Mountpoint == m.Point {
-			m.PID = r.PID
-		}
-	}
-	if m.PID == 0 {
-		t.Fatalf("list does not have %s: %v", m.Point, all)
-	}
-	go func() {
-		waitForProcess(m.PID)
-		close(m.ended)
-	}()
-}
-
-// waitForProcess returns when a process that is not our child has ended.
-func waitForProcess(pid int) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return
-	}
-	defer func() { _ = unix.Close(fd) }()
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
-		if n > 0 || err != nil && err != unix.EINTR { // a bare errno
-			return
-		}
-	}
+	m.awaitEnd()
 }
 
 // Log returns what the server has logged.
@@ -236,14 +209,6 @@ func (m *Mount) Ended() Stats {
 	m.lab.t.Helper()
 	m.once.Do(m.ending)
 	return m.result
-}
-
-// Kill kills the server. The mount stays, dead; Unmount only takes it away then.
-func (m *Mount) Kill() {
-	m.lab.t.Helper()
-	m.once.Do(func() {})
-	_ = unix.Kill(m.PID, unix.SIGKILL)
-	m.wait()
 }
 
 func (m *Mount) wait() {
@@ -311,14 +276,7 @@ func (m *Mount) over() bool {
 func (m *Mount) abort(why string) {
 	m.aborted.Do(func() {
 		if m.PID != 0 && !m.over() {
-			_ = unix.Kill(m.PID, unix.SIGQUIT)
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			select {
-			case <-m.ended:
-			case <-ctx.Done():
-			}
-			_ = unix.Kill(m.PID, unix.SIGKILL)
+			m.dump()
 		}
 		err := forceUnmount(m.Point)
 		m.lab.t.Errorf("mount %s aborted: %s (%v)", m.Point, why, err)

@@ -1,0 +1,114 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/testfs"
+)
+
+func TestAMountOutlivesItsKeeper(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	for _, detach := range []bool{false, true} {
+		lab := suite.New(t)
+		m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Detach: detach})
+		engine := m.Engine()
+		open, err := os.Create(m.Path("open"))
+		check(t, err)
+		for range 3 {
+			m.KillKeeper()
+			if _, err := open.WriteString("line\n"); err != nil {
+				t.Errorf("a file that was open: %v", err)
+			}
+		}
+		check(t, open.Close())
+		wantContent(t, m.Path("open"), "line\nline\nline\n")
+		if got := m.Engine(); got != engine || got == m.PID {
+			t.Errorf("engine %d, keeper %d; want the engine %d and a keeper", got, m.PID, engine)
+		}
+		if left := records(m.Point); len(left) != 1 {
+			t.Errorf("records of it: %q, want the new keeper's", left)
+		}
+		if detach {
+			check(t, unix.Kill(m.PID, unix.SIGTERM)) // it passes signals on as the first one did
+			m.Ended()
+		} else {
+			lab.Actor("unmount", m.Point).OK()
+			m.Ended()
+		}
+		if left := records(m.Point); len(left) > 0 {
+			t.Errorf("records are left: %q", left)
+		}
+	}
+}
+
+func TestAMountWithoutAKeeperIsOneProcess(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	for _, detach := range []bool{false, true} {
+		lab := suite.New(t)
+		m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Detach: detach, Flags: []string{"--no-keeper"}})
+		if engine := m.Engine(); engine != m.PID {
+			t.Errorf("processes %d and %d, want one", m.PID, engine)
+		}
+		wantContent(t, m.Path("foo.txt"), "2\n")
+		m.Unmount()
+	}
+}
+
+func TestAHangupUnmounts(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + helloRepo(t).Dir})
+	check(t, unix.Kill(m.PID, unix.SIGHUP))
+	m.Ended()
+}
+
+func TestTheSameUpperDetachesItsDeadMountElsewhere(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	spec := testfs.Spec{Origin: "git:" + helloRepo(t).Dir, Upper: lab.Path("upper"), Detach: true}
+	dead := lab.Mount(spec)
+	lab.Shell(dead.Point, "echo x > new")
+	holder := lab.Background(dead.Point, "sleep", "1000") // so that it cannot be unmounted
+	await(t, "the holder holds", func() bool { return strings.Contains(comm(holder.Process.Pid), "sleep") })
+	dead.Kill()
+	m := lab.Mount(spec)
+	wantContent(t, m.Path("new"), "x\n")
+	if dead.Mounted() {
+		t.Error("the dead mount is still there")
+	}
+	if left := records(dead.Point); len(left) > 0 {
+		t.Errorf("records are left: %q", left)
+	}
+	m.Unmount()
+}
+
+func TestTheKeeperIsNotKilledBeforeItsEngineWhenMemoryIsShort(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + helloRepo(t).Dir})
+	var keeper, engine int
+	for pid, score := range map[int]*int{m.PID: &keeper, m.Engine(): &engine} {
+		_, err := fmt.Sscan(read(t, fmt.Sprintf("/proc/%d/oom_score_adj", pid)), score)
+		check(t, err)
+	}
+	// Not every root may lower it: a container's may not.
+	permitted := lab.Run(testfs.Command{}, "bash", "-c", "read n < /proc/self/oom_score_adj; echo $((n-1)) > /proc/self/oom_score_adj").Code == 0
+	if permitted && keeper >= engine || !permitted && keeper != engine {
+		t.Errorf("oom_score_adj %d of the keeper, %d of the engine, permitted: %v; want less if permitted", keeper, engine, permitted)
+	}
+	m.Unmount()
+}
+
+func TestBadWatchdogIsRefused(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	wantRefusal(t, lab, refusal{2, []string{"--watchdog -1s", "give a time"}}, "mount", "--watchdog", "-1s", lab.Mkdir("mnt"))
+	wantRefusal(t, lab, refusal{2, []string{"engine", "started by mount"}}, "engine", lab.Mkdir("mnt"))
+}

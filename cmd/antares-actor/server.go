@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/fusebridge"
+	"github.com/antares-actor/antares-actor/internal/keeper"
+)
+
+// server mounts and serves, in the process of its own that the mount needs.
+type server struct {
+	mountOptions
+	link     *keeper.Link // to the keeper, or to systemd; nil: nobody holds anything for another process
+	detached bool         // from the terminal, once the mount can be used
+	readyFd  int          // is told then; -1 for none
+
+	terminal *terminal // nil unless the log goes to a file
+	record   published
+}
+
+// minProcs is how many goroutines may run at once at least. A reader that blocks in read(2) holds its place until the
+// runtime notices; with as many places as cores, a request waits for that (23 us a round trip on 2 vCPU, 17.5 with 4).
+const minProcs = 4
+
+// serve mounts, or takes a mount over, and serves until the mount is gone.
+func (s *server) serve(ctx context.Context, mountpoint string) error {
+	if s.logFile != "" {
+		t, err := logTo(s.logFile)
+		if err != nil {
+			return err
+		}
+		defer t.back() // why it could not be mounted is said to whoever asked for the mount
+		s.terminal = t
+	}
+	log, err := newLogger(s.logLevel)
+	if err != nil {
+		return err
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(minProcs, runtime.NumCPU()))
+	}
+	session, err := openSession(s.link)
+	if err != nil {
+		return err
+	}
+	if !takesOver(session) {
+		detachDead(s.upper, log)
+		waitForEnding(ctx, s.upper)
+	}
+	p, err := assemble(ctx, s.origin, s.cache, log)
+	if err != nil {
+		return err
+	}
+	m, err := s.mount(ctx, p, session, mountpoint, log)
+	if err != nil {
+		return errors.Join(err, p.close())
+	}
+	if err := s.record.write(newRecord(m, &s.mountOptions), s.link); err != nil {
+		log.Warn("mount will be missing from list", slog.Any("error", err))
+	}
+	s.announce(log, m, takesOver(session))
+	defer s.reportProgress(m, log)()
+	serveUntilDone(ctx, m, log)
+	s.record.remove()
+	if s.ephemeral {
+		if err := os.RemoveAll(filepath.Dir(s.upper)); err != nil {
+			log.Warn("changes stay", slog.Any("error", err))
+		}
+	}
+	if s.stats != "" {
+		if err := writeStats(s.stats, m, p.store); err != nil {
+			log.Warn("no statistics", slog.Any("error", err))
+		}
+	}
+	return p.close()
+}
+
+// announce tells whoever waits that the mount can be used.
+func (s *server) announce(log *slog.Logger, m *actors.Mount, taken bool) {
+	if !s.detached || s.logFile != "" { // else our parent says it
+		what := "mounted"
+		if taken {
+			what = "taken over"
+		}
+		log.Info(what, slog.String("on", m.Mountpoint()), slog.String("origin", s.shows()),
+			slog.String("commit", commitOf(m)), slog.String("upper", s.upper))
+	}
+	if !s.detached && !taken {
+		fmt.Printf("mounted %s on %s\nchanges go to %s\n", s.shows(), m.Mountpoint(), s.upper)
+	}
+	if s.detached {
+		s.terminal.leave()
+		leaveTerminal(s.logFile)
+		tellReady(s.readyFd)
+	}
+	if s.link != nil {
+		if err := s.link.Ready("serving " + m.Mountpoint()); err != nil {
+			log.Error("supervisor does not hear", slog.Any("error", err))
+		}
+	}
+}
+
+// commitOf returns what a mount shows, "" if it has no origin.
+func commitOf(m *actors.Mount) string {
+	if m.Commit().IsZero() {
+		return ""
+	}
+	return m.Commit().String()
+}
+
+// serveUntilDone returns when the mount is gone. A signal unmounts it; if it is busy it goes on, and a further signal
+// detaches it.
+func serveUntilDone(ctx context.Context, m *actors.Mount, log *slog.Logger) {
+	again := make(chan os.Signal, 1)
+	select {
+	case <-m.Done():
+		return
+	case <-ctx.Done():
+		signal.Notify(again, endSignals()...)
+	}
+	for {
+		err := m.Unmount(context.Background())
+		if err == nil || errors.Is(err, actors.ErrUnmounted) {
+			return
+		}
+		log.Error("mount stays; interrupt again to detach it", slog.Any("error", err))
+		select {
+		case <-m.Done():
+			return
+		case <-again:
+		}
+		if err := fusebridge.Detach(m.Mountpoint()); err != nil {
+			log.Error("detach", slog.Any("error", err))
+			continue
+		}
+		<-m.Done()
+		return
+	}
+}
+
+// hangupIgnored: nohup(1) started us. It is looked at before anything asks for signals.
+var hangupIgnored = signal.Ignored(unix.SIGHUP)
+
+// endSignals are those that end a mount.
+func endSignals() []os.Signal {
+	if hangupIgnored {
+		return []os.Signal{unix.SIGINT, unix.SIGTERM}
+	}
+	return []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP}
+}
