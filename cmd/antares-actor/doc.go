@@ -16,11 +16,13 @@
 //
 // A process that serves a mount never uses the mount itself: each of its threads could be needed to answer. So run and
 // mount --detach start this program again as the server, in a session of its own, and wait until it says by a pipe that the
-// mount can be used (detach.go). The server leaves a record for list in /run/antares-actor, or for other users than root in
-// their runtime directory, and removes it when it ends.
+// mount can be used (detach.go). The server is two processes, unless --no-keeper: mount is the keeper (keep.go, and package
+// keeper), which starts the hidden verb engine (engine.go, server.go); an engine whose keeper died starts the hidden verb
+// keeper. The engine leaves a record for list in /run/antares-actor, or for other users than root in their runtime
+// directory, and removes it when the mount has ended.
 //
 // # Signals
 //
-// SIGINT and SIGTERM unmount. A mount that is busy stays, and its holders are logged; a second signal detaches it, and the
+// SIGINT, SIGTERM and SIGHUP unmount; the keeper passes them to the engine. A mount that is busy stays, and its holders are logged; a second signal detaches it, and the
 // server ends when the last holder lets go. run passes signals on to its command.
 package main

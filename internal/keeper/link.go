@@ -204,7 +204,15 @@ func (l *Link) send(text string, fd int) error {
 	if fd >= 0 {
 		oob = unix.UnixRights(fd)
 	}
-	_, _, err := l.conn.WriteMsgUnix([]byte(text), oob, nil)
+	raw, err := l.conn.SyscallConn() // net would not send descriptors over a connected unixgram socket
+	var sent error
+	if err == nil {
+		err = raw.Write(func(socket uintptr) bool {
+			_, sent = unix.SendmsgN(int(socket), []byte(text), oob, nil, unix.MSG_NOSIGNAL)
+			return !errors.Is(sent, unix.EAGAIN)
+		})
+	}
+	err = errors.Join(err, sent)
 	if !l.systemd && (errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)) {
 		return nil
 	}
