@@ -207,12 +207,14 @@ func (t *transport) handle(r *reading, in, out []byte) {
 	if t.trace != nil {
 		t.trace.end(event, errno, out[:n], time.Since(began))
 	}
+	if op == opInit { // before the answer, which sees to it that the journal has it
+		t.resends.Store(resends(in))
+		t.journal.Note(actors.NoteInit, in)
+	}
 	if n > 0 {
 		t.answer(op, in, out[:n])
 	}
 	if op == opInit {
-		t.resends.Store(resends(in))
-		t.journal.Note(actors.NoteInit, in)
 		t.once.Do(func() { close(t.ready) })
 	}
 }

@@ -65,38 +65,36 @@ func (s *server) supervised(ctx context.Context, mountpoint string) error {
 	if s.link == nil {
 		return s.serve(ctx, mountpoint)
 	}
-	if err := s.complete(); err != nil {
-		return errors.Join(err, s.link.Stopping(exitCode(err)))
+	session, err := openSession(s.link)
+	s.session = session
+	if err == nil {
+		err = s.complete()
 	}
-	err := s.serve(ctx, mountpoint)
-	if errors.Is(err, errNotTaken) {
+	if err == nil {
+		err = s.serve(ctx, mountpoint)
+	}
+	if err != nil && takesOver(s.session) && !s.serving {
 		if ctx.Err() == nil || fusebridge.Unmount(mountpoint) != nil {
-			return err // unannounced, so that another engine tries
+			return fmt.Errorf("mount not taken over: %w", err) // unannounced, so that another engine tries
 		}
 		err = nil // it was to end anyway
 	}
 	return errors.Join(err, s.link.Stopping(exitCode(err)))
 }
 
-var errNotTaken = errors.New("mount not taken over")
-
 // mount mounts, or takes over what an earlier engine served.
-func (s *server) mount(ctx context.Context, p *parts, session *actors.Session, mountpoint string, log *slog.Logger) (*actors.Mount, error) {
+func (s *server) mount(ctx context.Context, p *parts, mountpoint string, log *slog.Logger) (*actors.Mount, error) {
 	spec := s.spec(p.origin, mountpoint)
-	spec.Session = session
+	spec.Session = s.session
 	guard := func() {
 		s.link.Guard(engineArgs("keeper", &s.mountOptions, s.detached, mountpoint), log, func(pid int) { s.record.keptBy(pid, log) })
 	}
 	switch {
 	case s.link == nil:
 		return p.engine.Mount(ctx, spec)
-	case takesOver(session):
+	case takesOver(s.session):
 		go guard()
-		m, err := p.engine.Mount(ctx, spec)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errNotTaken, err)
-		}
-		return m, nil
+		return p.engine.Mount(ctx, spec)
 	}
 	// Whoever asked for the mount waits for the keeper: without it there is nobody to mount for.
 	ctx, cancel := context.WithCancel(ctx)
@@ -147,11 +145,6 @@ func openSession(link *keeper.Link) (*actors.Session, error) {
 
 func takesOver(s *actors.Session) bool { return s != nil && s.Fuse != nil }
 
-// progress tells of the request that has been under way for longest without getting anywhere: what it does, and since when.
-type progress interface {
-	Stuck() (op string, age time.Duration)
-}
-
 // reportProgress tells the supervisor that the mount makes progress, for as long as it does. The function that it returns
 // ends that.
 func (s *server) reportProgress(m *actors.Mount, log *slog.Logger) (stop func()) {
@@ -165,7 +158,7 @@ func (s *server) reportProgress(m *actors.Mount, log *slog.Logger) (stop func())
 	if limit <= 0 {
 		return func() {}
 	}
-	mount, _ := any(m).(progress)
+	watch := actors.NewWatch(m)
 	done := make(chan struct{})
 	go func() {
 		ticks := time.NewTicker(limit / 4)
@@ -176,11 +169,9 @@ func (s *server) reportProgress(m *actors.Mount, log *slog.Logger) (stop func())
 				return
 			case <-ticks.C:
 			}
-			if mount != nil {
-				if op, age := mount.Stuck(); age > limit/2 {
-					log.Warn("no progress", slog.String("op", op), slog.Duration("for", age))
-					continue
-				}
+			if op, age := watch.Stuck(limit / 2); op != "" { // the supervisor waits as long again, and ends us
+				log.Warn("no progress", slog.String("op", op), slog.Duration("for", age))
+				continue
 			}
 			if err := s.link.Alive(); err != nil {
 				log.Warn("supervisor does not hear", slog.Any("error", err))

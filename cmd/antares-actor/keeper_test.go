@@ -47,6 +47,65 @@ func TestAMountOutlivesItsKeeper(t *testing.T) {
 	}
 }
 
+func TestAMountOutlivesItsEngine(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin, Detach: strings.HasPrefix(origin, "git:")})
+		open, err := os.Create(m.Path("open"))
+		check(t, err)
+		check(t, os.Remove(m.Path("open"))) // it is nowhere but in this process
+		for i := range 6 {
+			if i%3 == 2 { // the engine's next parent is the keeper that it has started
+				m.KillKeeper()
+			}
+			killed := m.KillEngine()
+			if _, err := open.WriteString("line\n"); err != nil {
+				t.Errorf("a file that was open: %v", err)
+			}
+			lab.Shell(m.Point, "echo more >> README.md; mkdir made; mv made again; rmdir again; grep -q main third-party/buck-hello/main.rs")
+			m.NextEngine(killed)
+		}
+		b := make([]byte, 100)
+		if n, err := open.ReadAt(b, 0); string(b[:n]) != strings.Repeat("line\n", 6) {
+			t.Errorf("the open file has %q (%v)", b[:n], err)
+		}
+		check(t, open.Close())
+		wantContent(t, m.Path("README.md"), "# corpus\n"+strings.Repeat("more\n", 6))
+		if left := records(m.Point); len(left) != 1 {
+			t.Errorf("records of it: %q, want one", left)
+		}
+		lab.Actor("unmount", m.Point).OK()
+		m.Ended()
+		if left := records(m.Point); len(left) > 0 {
+			t.Errorf("records are left: %q", left)
+		}
+	})
+}
+
+// A signal to the keeper unmounts though the engine that it is for is dead, or has only just begun.
+func TestASignalFindsTheNextEngine(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + helloRepo(t).Dir})
+	m.KillEngine()
+	check(t, unix.Kill(m.PID, unix.SIGTERM))
+	m.Ended()
+}
+
+func TestRunOutlivesItsEngine(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	out := lab.Run(testfs.Command{}, lab.Program(), "run", "--origin", "git:"+helloRepo(t).Dir, "--upper", lab.Path("upper"), "--", "bash", "-euc", `
+		engine=$("$0" list --json | tr -d ' ",' | awk -F: -v at="$PWD" '$1 == "mountpoint" { mine = $2 == at } $1 == "engine" && mine { print $2 }')
+		kill -9 $engine
+		echo changed >> README.md; cat README.md`, lab.Program()).OK()
+	if out != "# corpus\nchanged\n" {
+		t.Errorf("the command saw %q", out)
+	}
+	wantNothingOf(t, lab)
+}
+
 func TestAMountWithoutAKeeperIsOneProcess(t *testing.T) {
 	t.Parallel()
 	repo := helloRepo(t)

@@ -24,6 +24,8 @@ type server struct {
 	detached bool         // from the terminal, once the mount can be used
 	readyFd  int          // is told then; -1 for none
 
+	session  *actors.Session
+	serving  bool
 	terminal *terminal // nil unless the log goes to a file
 	record   published
 }
@@ -36,7 +38,7 @@ const minProcs = 4
 func (s *server) serve(ctx context.Context, mountpoint string) error {
 	if s.logFile != "" {
 		t, err := logTo(s.logFile)
-		if err != nil {
+		if err != nil && !takesOver(s.session) { // the mount is worth more
 			return err
 		}
 		defer t.back() // why it could not be mounted is said to whoever asked for the mount
@@ -49,26 +51,26 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(minProcs, runtime.NumCPU()))
 	}
-	session, err := openSession(s.link)
-	if err != nil {
-		return err
-	}
-	if !takesOver(session) {
+	mounting := ctx
+	if takesOver(s.session) {
+		mounting = context.WithoutCancel(ctx) // a signal unmounts it then
+	} else {
 		detachDead(s.upper, log)
 		waitForEnding(ctx, s.upper)
 	}
-	p, err := assemble(ctx, s.origin, s.cache, log)
+	p, err := assemble(mounting, s.origin, s.cache, log)
 	if err != nil {
 		return err
 	}
-	m, err := s.mount(ctx, p, session, mountpoint, log)
+	m, err := s.mount(mounting, p, mountpoint, log)
 	if err != nil {
 		return errors.Join(err, p.close())
 	}
+	s.serving = true
 	if err := s.record.write(newRecord(m, &s.mountOptions), s.link); err != nil {
 		log.Warn("mount will be missing from list", slog.Any("error", err))
 	}
-	s.announce(log, m, takesOver(session))
+	s.announce(log, m, takesOver(s.session))
 	defer s.reportProgress(m, log)()
 	serveUntilDone(ctx, m, log)
 	s.record.remove()

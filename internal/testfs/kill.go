@@ -67,6 +67,20 @@ func (m *Mount) KillEngine() int {
 	return engine
 }
 
+// NextEngine returns the process that serves after another one was killed, when it does.
+func (m *Mount) NextEngine(killed int) int {
+	m.lab.t.Helper()
+	for end := time.Now().Add(endLimit); ; time.Sleep(5 * time.Millisecond) {
+		if r, ok := m.listed(); ok && r.Engine != killed {
+			return r.Engine
+		}
+		if time.Now().After(end) {
+			m.abort("the engine has no successor")
+			m.lab.t.FailNow()
+		}
+	}
+}
+
 // KillKeeper kills the keeper, and returns when the engine has started another one.
 func (m *Mount) KillKeeper() {
 	m.lab.t.Helper()
