@@ -14,12 +14,18 @@
 //	table     the region that owns the directory
 //	file      anyone: it is a cache of an open descriptor, replaced by compare-and-swap
 //	links     whoever makes or takes a name of the node
-//	lookups   the bridge: how often the kernel was given this id and has not forgotten it
+//	lookups   the index: how often the kernel was given this id and has not forgotten it
 //
 // # Numbers
 //
 // A node's number is its identity for the kernel (node id) and for users (st_ino), and stays for the life of the mount and
 // across copy-up, rename and remount: see Numbers in ino.go.
+//
+// # Outliving the process
+//
+// A Journal has what the index and unanswered requests hold, in memory that another process keeps. See Journal for what a
+// kill takes with it, and journal_compact.go for how the file is laid out. After a takeover the index knows nodes that do not
+// exist yet: see Index.
 //
 // # Directory streams
 //

@@ -62,7 +62,7 @@ type Journal struct {
 	compactor  sync.WaitGroup
 	closing    atomic.Bool // the compactor is to give up
 
-	trace func(b []byte, off, n int64) // for tests: sees each write, and with a nil b each hole, before it is made
+	trace func(b []byte, off, n int64) error // for tests: sees each write, and with a nil b each hole, before it is made
 }
 
 // NewJournal begins a journal in an empty file. The file is written with pwrite(2); its offset is not used.
@@ -75,7 +75,7 @@ func NewJournal(f *os.File) (*Journal, error) {
 		return nil, fmt.Errorf("new journal: %w", os.ErrExist)
 	}
 	j := &Journal{f: f, start: firstStart, limit: compactFrom, least: compactFrom}
-	first := appendOffset(nil, recStart, firstStart)
+	first := appendStart(nil, firstStart, 0)
 	if _, err := f.WriteAt(first, firstStart); err != nil {
 		return nil, fmt.Errorf("new journal: %w", err)
 	}
@@ -245,7 +245,9 @@ func (j *Journal) write(out []byte) error {
 
 func (j *Journal) pwrite(b []byte, off int64) error {
 	if j.trace != nil {
-		j.trace(b, off, int64(len(b)))
+		if err := j.trace(b, off, int64(len(b))); err != nil {
+			return err
+		}
 	}
 	_, err := j.f.WriteAt(b, off)
 	return err

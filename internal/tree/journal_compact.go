@@ -54,7 +54,7 @@ func (j *Journal) compactIfLarge() {
 	}
 	c := &compaction{j: j, from: j.start}
 	c.to = pageUp(j.end) + pageUp(4*j.size+compactFrom) // a hole: its size costs nothing
-	if err := j.write(appendOffset(nil, recJump, c.to)); err != nil {
+	if err := j.write(appendJump(nil, c.to)); err != nil {
 		j.untold(j.broken(err))
 		return
 	}
@@ -84,7 +84,7 @@ func (c *compaction) finish(err error) {
 	if !c.adopt(err) {
 		from, to = c.start, c.to
 	}
-	c.j.punch(from, to, punchSize)
+	c.j.punch(from, to)
 	c.j.writing.Lock()
 	c.j.compacting = false
 	c.j.writing.Unlock()
@@ -113,7 +113,7 @@ func (c *compaction) adopt(err error) bool {
 
 // writeAll writes the new generation.
 func (c *compaction) writeAll(r *Recovered) error {
-	c.add(recStart, func(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, uint64(c.start)) })
+	c.buf = appendStart(c.buf, c.start, len(r.Nodes))
 	for kind, payload := range r.Notes {
 		c.add(recNote, func(b []byte) []byte { return append(append(b, kind), payload...) })
 	}
@@ -137,7 +137,7 @@ func (c *compaction) writeAll(r *Recovered) error {
 			return err
 		}
 	}
-	c.buf = appendOffset(c.buf, recJump, c.to)
+	c.buf = appendJump(c.buf, c.to)
 	return c.write(0)
 }
 
@@ -165,37 +165,24 @@ func (c *compaction) write(least int) error {
 	return nil
 }
 
-// size estimates how long a generation is that says this.
-func (r *Recovered) size() int64 {
-	size := int64(len(r.Intents)) * 128
-	for _, payload := range r.Notes {
-		size += int64(len(payload))
-	}
-	for _, n := range r.Nodes {
-		size += int64(headLen + sumLen + 20 + len(n.Name))
-	}
-	for _, inos := range r.Counted {
-		size += int64(8 * len(inos))
-	}
-	return size
-}
-
-// punch gives back the memory of what is there, in pieces, since a write to the file waits for each.
-func (j *Journal) punch(from, to, piece int64) {
+// punch gives back the memory of what is there, in pieces, since a write to the file waits for each. If the file system
+// cannot do that, the file is only larger.
+func (j *Journal) punch(from, to int64) {
 	conn, err := j.f.SyscallConn()
 	if err != nil {
 		return
 	}
-	for ; from < to; from += piece {
-		n := min(piece, to-from)
-		if j.trace != nil {
-			j.trace(nil, from, n)
+	_ = conn.Control(func(fd uintptr) {
+		for {
+			from, err = unix.Seek(int(fd), from, unix.SEEK_DATA)
+			n := min(punchSize, to-from)
+			if err != nil || n <= 0 || j.trace != nil && j.trace(nil, from, n) != nil {
+				return
+			}
+			if unix.Fallocate(int(fd), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, n) != nil {
+				return
+			}
+			from += n
 		}
-		_ = conn.Control(func(fd uintptr) { // if the file system cannot, the file is only larger
-			err = unix.Fallocate(int(fd), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, n)
-		})
-		if err != nil {
-			return
-		}
-	}
+	})
 }

@@ -82,8 +82,8 @@ func LoadJournal(f *os.File) (*Journal, *Recovered, error) {
 	}
 	j := &Journal{f: f, start: start, end: log.off, size: log.size}
 	j.least = compactFrom
-	j.limit = max(j.least, 2*r.size())
-	j.punch(firstStart, start, start)
+	j.limit = max(j.least, 2*log.compact)
+	j.punch(firstStart, start)
 	return j, r, nil
 }
 
@@ -112,7 +112,7 @@ func readHeader(f io.ReaderAt, size int64) (start int64, err error) {
 		return 0, damaged(int64(len(journalMagic)), fmt.Sprintf("version %d, this program writes %d", version, journalVersion))
 	case start == 0:
 		return 0, ErrJournalBroken
-	case start < firstStart || start >= size || start%page != 0:
+	case start < firstStart || start >= size || start%page != 0 || start > maxOffset:
 		return 0, damaged(startAt, "nothing starts there")
 	}
 	return start, nil
@@ -124,17 +124,23 @@ func damaged(off int64, what string) error {
 
 // logReader reads records one behind the other.
 type logReader struct {
-	f      io.ReaderAt
-	off    int64  // of the next record
-	limit  int64  // the file's size
-	until  int64  // stop behind the record that ends here, if not 0
-	size   int64  // bytes of records read
-	window []byte // what is behind off
-	buf    []byte
-	stop   *atomic.Bool // gives up if set
+	f     io.ReaderAt
+	off   int64 // of the next record
+	limit int64 // the file's size
+	until int64 // stop behind the record that ends here, if not 0
+	size  int64 // bytes of records read
+	// compact is how many of them compaction wrote; 0 in the first generation
+	compact int64
+	window  []byte // what is behind off
+	buf     []byte
+	stop    *atomic.Bool // gives up if set
 }
 
-const windowSize = 1 << 20
+const (
+	windowSize = 1 << 20
+	maxOffset  = 1 << 62
+	minNode    = 16 // bytes in the file that a node takes at least
+)
 
 // replay reads to the end of the log. It leaves off where the next record is to be written.
 func (l *logReader) replay(r *Recovered) error {
@@ -158,13 +164,17 @@ func (l *logReader) replay(r *Recovered) error {
 			if d.ino() != uint64(start) {
 				return damaged(at, "the start of another generation")
 			}
+			r.Nodes = make(map[uint64]*Dormant, min(d.uvarint(), uint64(l.limit/minNode)))
 		case kind == recJump:
 			to := int64(d.ino())
-			if to < l.off {
-				return damaged(at, "it goes back")
+			if to < l.off || to > maxOffset {
+				return damaged(at, "it leads nowhere")
 			}
 			if l.off == l.until {
 				return nil
+			}
+			if l.compact == 0 && start != firstStart {
+				l.compact = l.size
 			}
 			l.off, l.window = to, nil
 		default:
@@ -289,7 +299,7 @@ func (r *Recovered) drop(ino, count uint64) {
 
 // count remembers that a request counted lookups.
 func (r *Recovered) count(unique uint64, inos ...uint64) {
-	if unique == 0 {
+	if unique == 0 || len(inos) == 0 {
 		return
 	}
 	old, known := r.Counted[unique]

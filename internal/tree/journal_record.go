@@ -26,7 +26,7 @@ const (
 
 // The kinds of records.
 const (
-	recStart    byte = 'S' // a generation begins: its offset
+	recStart    byte = 'S' // a generation begins: its offset, how many nodes are in it
 	recJump     byte = 'J' // the log goes on elsewhere: its offset
 	recNote     byte = 'N' // kind, payload
 	recKnown    byte = 'K' // request, node: counted once for the request
@@ -56,9 +56,14 @@ func seal(b []byte, at int) []byte {
 
 func parity(head []byte) byte { return head[0] ^ head[1] ^ head[2] ^ parityOfZero }
 
-func appendOffset(b []byte, kind byte, off int64) []byte {
+func appendStart(b []byte, off int64, nodes int) []byte {
 	at := len(b)
-	return seal(binary.LittleEndian.AppendUint64(open(b, kind), uint64(off)), at)
+	return seal(binary.AppendUvarint(appendIno(open(b, recStart), uint64(off)), uint64(nodes)), at)
+}
+
+func appendJump(b []byte, to int64) []byte {
+	at := len(b)
+	return seal(appendIno(open(b, recJump), uint64(to)), at)
 }
 
 func appendIno(b []byte, ino uint64) []byte { return binary.LittleEndian.AppendUint64(b, ino) }

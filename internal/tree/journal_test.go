@@ -221,7 +221,7 @@ func TestJournalCutsATornTail(t *testing.T) {
 		f := fileWith(t, head, log[:n])
 		j, r, err := tree.LoadJournal(f)
 		if err != nil {
-			if n < 17 && errors.Is(err, tree.ErrJournalCorrupt) { // the start of the generation; the header is written after it
+			if n < 18 && errors.Is(err, tree.ErrJournalCorrupt) { // the start of the generation; the header is written after it
 				continue
 			}
 			t.Fatalf("cut to %d: %v", n, err)
@@ -290,7 +290,7 @@ func recordStarts(log []byte) []int64 {
 
 func TestNewJournalThatWasNotFinished(t *testing.T) {
 	_, log := parts(t, small(t))
-	for _, n := range []int{0, 3, 17, len(log)} {
+	for _, n := range []int{0, 3, 18, len(log)} {
 		j, r := load(t, fileWith(t, nil, log[:n]))
 		if len(r.Nodes) != 0 {
 			t.Error("nodes from nowhere")
