@@ -3,7 +3,8 @@ package main
 import (
 	"bytes"
 	"os"
-	"path/filepath"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,9 +23,13 @@ func TestMain(m *testing.M) {
 // perform runs with few kills. It shows what the report says, or the failure.
 func perform(t *testing.T, o options) error {
 	t.Helper()
-	o.program, o.scratch, o.seed, o.limit, o.cache = suite.Program, t.TempDir(), 1, 3*time.Minute, filepath.Join(suite.Dir, "go-build")
+	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.program, o.scratch, o.seed, o.limit, o.cache = suite.Program, t.TempDir(), 1, 3*time.Minute, strings.TrimSpace(string(cache))
 	var out bytes.Buffer
-	err := chaos(t.Context(), &o, &out)
+	err = chaos(t.Context(), &o, &out)
 	t.Logf("%s", &out)
 	return err
 }
