@@ -43,6 +43,7 @@ type options struct {
 	baseline string
 	fsx      string
 	cache    string
+	only     string
 	scratch  string
 	keep     bool
 }
@@ -108,6 +109,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.StringVar(&o.baseline, "baseline", "", "run in a new directory in this one, without a mount and without kills")
 	f.StringVar(&o.fsx, "fsx", "", "xfstests' fsx, to run it as well")
 	f.StringVar(&o.cache, "gocache", "", "build cache for go build (default a new one in the mount)")
+	f.StringVar(&o.only, "only", "", "programs whose names begin so (default all)")
 	f.StringVar(&o.scratch, "scratch", os.TempDir(), "directory for everything else")
 	f.BoolVar(&o.keep, "keep", false, "leave the files")
 	if err := f.Parse(args); err != nil {

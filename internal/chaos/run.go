@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/antares-actor/antares-actor/internal/chaos/worker"
@@ -109,6 +110,9 @@ func (r *run) start() error {
 		jobs["fsx"] = worker.Job{Role: "fsx", Args: []string{r.s.o.fsx}}
 	}
 	for name, job := range jobs {
+		if !strings.HasPrefix(name, r.s.o.only) {
+			continue
+		}
 		p, err := r.s.start(name, job)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", name, err)

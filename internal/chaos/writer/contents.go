@@ -92,7 +92,7 @@ func (s *Writer) open(flags int) (*held, error) {
 	if !ok {
 		return nil, nil
 	}
-	h := &held{-1, p.Node()}
+	h := &held{-1, p.Node(), p.Path()}
 	err := s.call(0, nil, func() (err error) {
 		h.fd, err = unix.Open(s.path(p), flags|unix.O_CLOEXEC, 0)
 		return err

@@ -20,7 +20,7 @@ func (s *Writer) createExclusive() error {
 	if err != nil || fd < 0 {
 		return err
 	}
-	return s.fill(&held{fd, n}, s.content())
+	return s.fill(&held{fd, n, p.Path()}, s.content())
 }
 
 // fill writes a new file and closes it, or holds it.
@@ -60,7 +60,7 @@ func (s *Writer) createOrTruncate() error {
 	if err != nil || fd < 0 {
 		return err
 	}
-	return s.fill(&held{fd, n}, s.content())
+	return s.fill(&held{fd, n, p.Path()}, s.content())
 }
 
 // temporary makes a file without a name, writes it, and gives it one.
@@ -75,7 +75,7 @@ func (s *Writer) temporary() error {
 	if err != nil {
 		return err
 	}
-	s.held = append(s.held, &held{fd, n})
+	s.held = append(s.held, &held{fd, n, p.Path()})
 	if err := s.pwrite(s.held[len(s.held)-1], 0, s.content()); err != nil {
 		return err
 	}

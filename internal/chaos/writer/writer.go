@@ -45,8 +45,9 @@ type Writer struct {
 
 // held is an open file. It may have lost its name.
 type held struct {
-	fd   int
-	node *model.Node
+	fd     int
+	node   *model.Node
+	opened string // its name then
 }
 
 // cutOff is a call that ended since the mount went away: nobody knows whether it had its effect.
@@ -72,7 +73,7 @@ func (s *Writer) Run() error {
 	s.w.Ready()
 	for !s.w.Stopped() {
 		if err := s.again(s.step); err != nil {
-			return fmt.Errorf("operation %d, seed %d: %w\nbefore it:\n%s", s.number, s.w.Seed, err, strings.Join(s.calls, "\n"))
+			return fmt.Errorf("operation %d, seed %d: %w\nbefore it:\n%s\ndescriptors:\n%s", s.number, s.w.Seed, err, strings.Join(s.calls, "\n"), s.holdings())
 		}
 	}
 	if err := s.again(s.closeAll); err != nil {
@@ -197,6 +198,21 @@ func (s *Writer) step() error {
 		return nil
 	}
 	return s.look()
+}
+
+// holdings says which names the open files have.
+func (s *Writer) holdings() string {
+	var text strings.Builder
+	for _, h := range s.held {
+		fmt.Fprintf(&text, "%d: inode %d, opened as %s:", h.fd, h.node.Ino, h.opened)
+		s.root.Walk(func(p model.Place) {
+			if p.Node() == h.node {
+				fmt.Fprintf(&text, " %s", p.Path())
+			}
+		})
+		text.WriteString("\n")
+	}
+	return text.String()
 }
 
 // look compares something.
