@@ -98,7 +98,7 @@ func idOf(id *uint32) int {
 }
 
 func (r *region) setXattr(m *setXattr) {
-	if !r.promoted(m, m.Node) || !r.begin(m, tree.Intent{Ino: m.Node.Ino}) {
+	if !r.promoted(m, m.Node) {
 		return
 	}
 	f, err := r.core.upper.Open(m.Node)
@@ -107,22 +107,50 @@ func (r *region) setXattr(m *setXattr) {
 		return
 	}
 	defer f.Release()
-	flags := m.Flags
-	_, before := r.doubt(m) // it may be done: what must have been missing, or there, need not be any more
-	if before {
-		flags = 0
-	}
-	if m.Value == nil {
-		if err := r.core.upper.Store.RemoveXattr(f, m.Name); !before || !errors.Is(err, unix.ENODATA) {
+	_, before := r.doubt(m)
+	if !before {
+		if err := r.settable(f, m); err != nil {
 			m.finish(err)
 			return
 		}
-		m.finish(nil)
+	}
+	if !r.begin(m, tree.Intent{Ino: m.Node.Ino}) {
 		return
+	}
+	if m.Value == nil {
+		err := r.core.upper.Store.RemoveXattr(f, m.Name)
+		if before && errors.Is(err, unix.ENODATA) {
+			err = nil
+		}
+		m.finish(err)
+		return
+	}
+	flags := m.Flags
+	if before { // what was missing need not be any more
+		flags &^= unix.XATTR_CREATE
 	}
 	err = r.core.upper.Store.SetXattr(f, m.Name, m.Value, flags)
 	if err == nil && m.DropSetGID {
 		err = f.DropSetGID()
 	}
 	m.finish(err)
+}
+
+// settable refuses a change that cannot be made, before the journal says that it has begun: what is begun and sent again is
+// taken for possible.
+func (r *region) settable(f *upper.File, m *setXattr) error {
+	if m.Value != nil && m.Flags == 0 || m.Value == nil && upper.IsACL(m.Name) {
+		return nil
+	}
+	_, err := r.core.upper.Store.Xattr(f, m.Name, nil)
+	if m.Flags&unix.XATTR_CREATE == 0 {
+		return err
+	}
+	switch {
+	case err == nil:
+		return errno("setxattr "+m.Name, unix.EEXIST)
+	case errors.Is(err, unix.ENODATA):
+		return nil
+	}
+	return err
 }

@@ -161,22 +161,12 @@ func (f *FS) wake(who Caller, ino uint64) (*tree.Node, error) {
 		return nil, ErrStale
 	}
 	for _, at := range f.core.spots(ino, d) {
-		dir, err := f.node(who, at.Parent)
-		if errors.Is(err, ErrStale) {
-			continue
+		found, err := f.stands(who, ino, at, deepest)
+		if err == nil {
+			return f.core.index.Wake(found), nil
 		}
-		if err != nil {
+		if !errors.Is(err, ErrStale) {
 			return nil, err
-		}
-		if !dir.IsDir() || dir.State().Orphan {
-			continue
-		}
-		t, err := f.table(who, dir)
-		if err != nil {
-			return nil, err
-		}
-		if e, ok := t.Lookup(at.Name); ok && e.Node.Ino == ino {
-			return f.core.index.Wake(e.Node), nil
 		}
 	}
 	if n := f.core.nameless(ino, d); n != nil {
@@ -184,6 +174,31 @@ func (f *FS) wake(who Caller, ino uint64) (*tree.Node, error) {
 	}
 	if _, n := f.core.index.Dormant(ino); n != nil { // woken meanwhile
 		return n, nil
+	}
+	return nil, ErrStale
+}
+
+// deepest is how many directories may be above one another that the kernel has forgotten: more than a path has.
+const deepest = unix.PathMax
+
+// stands returns the node with a number that stands at a spot; ErrStale if there is none.
+func (f *FS) stands(who Caller, ino uint64, at tree.Spot, depth int) (*tree.Node, error) {
+	dir, err := f.node(who, at.Parent)
+	if above, ok := f.core.index.Forgotten(at.Parent); ok && errors.Is(err, ErrStale) && depth > 0 {
+		dir, err = f.stands(who, at.Parent, above, depth-1)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !dir.IsDir() || dir.State().Orphan {
+		return nil, ErrStale
+	}
+	t, err := f.table(who, dir)
+	if err != nil {
+		return nil, err
+	}
+	if e, ok := t.Lookup(at.Name); ok && e.Node.Ino == ino {
+		return e.Node, nil
 	}
 	return nil, ErrStale
 }

@@ -307,3 +307,48 @@ func TestNodesOutliveTheirProcess(t *testing.T) {
 		t.Errorf("a forgotten node: %v", err)
 	}
 }
+
+// What a request refused it refuses again, however often it is sent.
+func TestAnAttributeThatCannotBeSetIsRefusedAgain(t *testing.T) {
+	r := newRig(t, withSession)
+	n := r.ino("a/one.txt")
+	check(t, r.fs.SetXattr(nobodyWaits, n, "user.there", []byte("v"), 0, false))
+	for name, refused := range map[string]struct {
+		do   func(Caller) error
+		want error
+	}{
+		"create":  {func(who Caller) error { return r.fs.SetXattr(who, n, "user.there", []byte("w"), unix.XATTR_CREATE, false) }, unix.EEXIST},
+		"replace": {func(who Caller) error { return r.fs.SetXattr(who, n, "user.x", []byte("w"), unix.XATTR_REPLACE, false) }, unix.ENODATA},
+		"remove":  {func(who Caller) error { return r.fs.SetXattr(who, n, "user.x", nil, 0, false) }, unix.ENODATA},
+	} {
+		wantErr(t, name, refused.do(Caller{Request: theRequest}), refused.want)
+		r.takeOver()
+		wantErr(t, name+", sent again", r.onceMore(refused.do), refused.want)
+	}
+}
+
+// A file with two names stands by one of them, and is open by the other one: the kernel may forget the directory of the first.
+func TestAFileOutlivesItsProcessInAForgottenDirectory(t *testing.T) {
+	r := newRig(t, withSession)
+	check(t, firstError(r.mkdir("c/dir"), r.mkdir("c/dir/below"), r.write("c/dir/below/file", "text")))
+	n, dir, below := r.ino("c/dir/below/file"), r.ino("c/dir"), r.ino("c/dir/below")
+	_, err := r.took(r.fs.Link(nobodyWaits, n, r.ino("a"), "second"))
+	check(t, err)
+	for _, forgotten := range []uint64{below, dir} {
+		r.forget(forgotten)
+	}
+	r.fs.core.journal.Answered(0) // what link meant to do does not say where the file is
+	for range 3 {
+		r.takeOver()
+		if r.fs.core.index.Knows(below) {
+			t.Fatal("the directory is known")
+		}
+		a, err := r.fs.Getattr(nobodyWaits, n)
+		if err != nil || a.Nlink != 2 || a.Size != 4 {
+			t.Errorf("%+v, %v", a, err)
+		}
+	}
+	r.forgetAll()
+	r.session = nil
+	r.wantSameAfterRemount()
+}

@@ -19,10 +19,11 @@ type Index struct {
 	journal *Journal // immutable once the index is shared, like the next
 	ordered bool     // counts change under mu only
 
-	mu      sync.Mutex          // guards the next two
-	dormant map[uint64]*Dormant // no number is here and in nodes
-	counted map[uint64][]uint64 // what requests that may come again have counted
-	asleep  atomic.Int64        // how many are dormant
+	mu        sync.Mutex          // guards the next three
+	dormant   map[uint64]*Dormant // no number is here and in nodes
+	forgotten map[uint64]Spot     // directories that the kernel does not know, and that something dormant may be below
+	counted   map[uint64][]uint64 // what requests that may come again have counted
+	asleep    atomic.Int64        // how many are dormant
 }
 
 // NewIndex returns an empty index.

@@ -16,8 +16,11 @@ func (x *Index) Attach(j *Journal) { x.journal, x.ordered = j, true }
 // on. Before the index is shared; the root must not be among the nodes.
 func (x *Index) Sleep(r *Recovered) {
 	x.ordered = true
-	x.dormant, x.counted = r.Nodes, maps.Clone(r.Counted)
+	x.dormant, x.forgotten, x.counted = r.Nodes, r.Forgotten, maps.Clone(r.Counted)
 	x.asleep.Store(int64(len(x.dormant)))
+	if x.forgotten == nil {
+		x.forgotten = make(map[uint64]Spot)
+	}
 }
 
 // Dormant returns a copy of what is dormant under a number; if somebody woke it since the caller looked, the node instead.
@@ -33,6 +36,14 @@ func (x *Index) Dormant(ino uint64) (*Dormant, *Node) {
 		return &out, nil
 	}
 	return nil, x.Find(ino)
+}
+
+// Forgotten tells where a directory stands that the kernel has forgotten, and that something dormant may be below.
+func (x *Index) Forgotten(ino uint64) (Spot, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	at, ok := x.forgotten[ino]
+	return at, ok
 }
 
 // Knows tells whether the kernel knows a number, awake or dormant.
@@ -80,7 +91,7 @@ func (x *Index) drop(ino uint64) {
 	delete(x.dormant, ino)
 	x.asleep.Store(int64(len(x.dormant)))
 	if len(x.dormant) == 0 {
-		x.dormant = nil // a map keeps the memory of what it once had
+		x.dormant, x.forgotten = nil, nil // a map keeps the memory of what it once had
 	}
 }
 
@@ -126,6 +137,7 @@ func (x *Index) rememberOrdered(n *Node, unique uint64) *Node {
 	}
 	n.lookups.Store(1)
 	x.nodes.Store(n.Ino, n)
+	delete(x.forgotten, n.Ino)
 	x.record(n.Ino, func() { x.journal.known(unique, n) })
 	return n
 }
@@ -152,6 +164,9 @@ func (x *Index) countDown(ino, count uint64) (g Gone, gone bool) {
 			return g, false
 		}
 		x.drop(ino)
+		if IsDir(d.Type) && d.Orphan == nil {
+			x.forget(ino, d.spot())
+		}
 		g.Dormant = d
 		return g, true
 	}
@@ -161,6 +176,17 @@ func (x *Index) countDown(ino, count uint64) (g Gone, gone bool) {
 	}
 	n.lookups.Store(0)
 	x.nodes.Delete(ino)
+	if n.IsDir() && !n.State().Orphan {
+		p := n.Place()
+		x.forget(ino, Spot{Parent: parentOf(p), Name: p.Name})
+	}
 	g.Node = n
 	return g, true
+}
+
+// forget remembers where a directory stands that the kernel has forgotten. The caller holds mu.
+func (x *Index) forget(ino uint64, at Spot) {
+	if len(x.dormant) > 0 {
+		x.forgotten[ino] = at
+	}
 }

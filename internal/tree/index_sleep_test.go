@@ -170,3 +170,54 @@ func TestIndexWakesOnceForAll(t *testing.T) {
 		t.Error(brief(r))
 	}
 }
+
+// The kernel may forget the directory by which a file with several names is found: in the process that made it, in a later one,
+// and before the journal is compacted.
+func TestForgottenDirectoriesAboveDormantNodesAreFound(t *testing.T) {
+	f := memfd(t)
+	j, err := tree.NewJournal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := tree.NewIndex()
+	x.Attach(j)
+	top := child(10, unix.S_IFDIR, nil, "top")
+	dir := child(11, unix.S_IFDIR, top, "dir")
+	empty := child(12, unix.S_IFDIR, top, "empty")
+	file := child(13, unix.S_IFREG, dir, "file")
+	for _, n := range []*tree.Node{top, dir, empty, file} {
+		x.Remember(n, 1)
+	}
+	x.Forget(11, 1)
+	x.Forget(12, 1)
+	tree.Compact(j)
+	tree.AwaitCompaction(j)
+	for range 2 {
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var r *tree.Recovered
+		j, r = load(t, f)
+		x = tree.NewIndex()
+		x.Attach(j)
+		x.Sleep(r)
+		if at, ok := x.Forgotten(11); !ok || at != (tree.Spot{Parent: 10, Name: "dir"}) || x.Knows(11) {
+			t.Errorf("%+v, %v", at, ok)
+		}
+		if _, ok := x.Forgotten(12); ok {
+			t.Error("there is nothing below it")
+		}
+		x.Forget(10, 1)
+		if at, ok := x.Forgotten(10); !ok || at.Name != "top" {
+			t.Errorf("forgotten now: %+v, %v", at, ok)
+		}
+	}
+	x.Remember(dir, 2)
+	if _, ok := x.Forgotten(11); ok {
+		t.Error("the kernel knows it again")
+	}
+	x.Wake(file)
+	if _, ok := x.Forgotten(10); ok {
+		t.Error("nothing is dormant")
+	}
+}

@@ -73,6 +73,7 @@ func (c *compaction) run() {
 		c.j.fail(err)
 	}
 	if err == nil {
+		r.prune()
 		err = c.writeAll(r)
 	}
 	c.finish(err)
@@ -119,6 +120,14 @@ func (c *compaction) writeAll(r *Recovered) error {
 	}
 	for ino, d := range r.Nodes {
 		c.add(recNode, func(b []byte) []byte { return appendNode(b, ino, d) })
+		if err := c.write(chunk); err != nil {
+			return err
+		}
+	}
+	for ino, at := range r.Forgotten {
+		c.add(recNode, func(b []byte) []byte {
+			return appendNode(b, ino, &Dormant{Parent: at.Parent, Name: at.Name, Type: unix.S_IFDIR})
+		})
 		if err := c.write(chunk); err != nil {
 			return err
 		}

@@ -30,8 +30,8 @@ type Intent struct {
 	Lower, DisplacedLower *State
 }
 
-// Dormant is a node that the kernel knows and this process has not made yet. Its parent need not be known: the kernel may
-// forget a directory before what it once saw in it.
+// Dormant is a node that the kernel knows and this process has not made yet. Its parent need not be known: a file with several
+// names stands by one of them, and the kernel may have forgotten the directory of that one.
 type Dormant struct {
 	Parent uint64
 	Name   string
@@ -42,9 +42,11 @@ type Dormant struct {
 
 // Recovered is what a journal says.
 type Recovered struct {
-	Notes   map[byte][]byte
-	Nodes   map[uint64]*Dormant // what the kernel knows but the root, by number
-	Intents map[uint64]Intent   // begun and not answered, by request
+	Notes map[byte][]byte
+	Nodes map[uint64]*Dormant // what the kernel knows but the root, by number
+	// Forgotten are directories that the kernel does not know any more, above nodes that it knows.
+	Forgotten map[uint64]Spot
+	Intents   map[uint64]Intent // begun and not answered, by request
 	// Counted has the nodes that each of the last requests counted a lookup of, as often as it did, but for those that were
 	// answered or took it back.
 	Counted map[uint64][]uint64
@@ -75,6 +77,7 @@ func LoadJournal(f *os.File) (*Journal, *Recovered, error) {
 	if err := log.replay(r); err != nil {
 		return nil, nil, fmt.Errorf("load journal: %w", err)
 	}
+	r.prune()
 	if log.off < st.Size() {
 		if err := f.Truncate(log.off); err != nil {
 			return nil, nil, fmt.Errorf("load journal: cut the end: %w", err)
@@ -89,7 +92,8 @@ func LoadJournal(f *os.File) (*Journal, *Recovered, error) {
 
 func newRecovered() *Recovered {
 	return &Recovered{
-		Notes: map[byte][]byte{}, Nodes: map[uint64]*Dormant{}, Intents: map[uint64]Intent{}, Counted: map[uint64][]uint64{},
+		Notes: map[byte][]byte{}, Nodes: map[uint64]*Dormant{}, Forgotten: map[uint64]Spot{},
+		Intents: map[uint64]Intent{}, Counted: map[uint64][]uint64{},
 	}
 }
 
@@ -247,11 +251,16 @@ func (r *Recovered) apply(kind byte, d *decoder) {
 		}
 		n.Name = string(name)
 		r.Nodes[ino] = &n
+		delete(r.Forgotten, ino)
 		r.count(unique, ino)
 	case recNode:
 		ino, n, name := d.node()
 		n.Name = string(name)
-		r.Nodes[ino] = &n
+		if n.Count == 0 {
+			r.Forgotten[ino] = n.spot()
+		} else {
+			r.Nodes[ino] = &n
+		}
 	case recAgain:
 		unique, ino := d.uvarint(), d.ino()
 		if n := r.Nodes[ino]; n != nil {
@@ -293,8 +302,29 @@ func (r *Recovered) drop(ino, count uint64) {
 	if n := r.Nodes[ino]; n != nil {
 		if n.Count -= int64(count); n.Count <= 0 {
 			delete(r.Nodes, ino)
+			if IsDir(n.Type) && n.Orphan == nil {
+				r.Forgotten[ino] = n.spot()
+			}
 		}
 	}
+}
+
+func (d *Dormant) spot() Spot { return Spot{Parent: d.Parent, Name: d.Name} }
+
+// prune leaves those of the forgotten directories that are above a node.
+func (r *Recovered) prune() {
+	above := make(map[uint64]Spot)
+	for _, n := range r.Nodes {
+		for at := n.Parent; ; {
+			s, forgotten := r.Forgotten[at]
+			if _, seen := above[at]; !forgotten || seen {
+				break
+			}
+			above[at] = s
+			at = s.Parent
+		}
+	}
+	r.Forgotten = above
 }
 
 // count remembers that a request counted lookups.

@@ -65,7 +65,8 @@ func (s *said) drop(ino uint64, count int64) bool {
 func (s *said) same(t *testing.T, r *tree.Recovered) {
 	t.Helper()
 	want := &tree.Recovered{
-		Notes: map[byte][]byte{}, Nodes: map[uint64]*tree.Dormant{}, Intents: map[uint64]tree.Intent{}, Counted: map[uint64][]uint64{},
+		Notes: map[byte][]byte{}, Nodes: map[uint64]*tree.Dormant{}, Forgotten: map[uint64]tree.Spot{},
+		Intents: map[uint64]tree.Intent{}, Counted: map[uint64][]uint64{},
 	}
 	for ino, d := range s.nodes {
 		want.Nodes[ino] = &d

@@ -37,7 +37,7 @@ const (
 	recOrphaned byte = 'O' // number, state
 	recBegin    byte = 'B' // request, intent
 	recAnswered byte = 'D' // request
-	recNode     byte = 'n' // node, with all its lookups: in what compaction writes
+	recNode     byte = 'n' // node, with all its lookups: in what compaction writes; with none it is a forgotten directory
 	recCounted  byte = 'c' // request, numbers: likewise
 )
 

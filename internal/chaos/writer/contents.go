@@ -2,6 +2,7 @@ package writer
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -118,11 +119,10 @@ func (s *Writer) transfer(h *held, at int, data []byte, write func([]byte) (int,
 	}
 	err := s.call(0, model.Write(h.node, at, data), func() error {
 		n, err := write(data)
-		if err == nil && n < len(data) {
-			if s.w.Cuts { // the next one says why
-				return unix.ENOTCONN
+		if err == nil && n < len(data) { // the next one says why
+			if _, err = unix.Pwrite(h.fd, data[n:], int64(at+n)); err == nil {
+				err = fmt.Errorf("%w: only %d bytes", ErrWrong, n)
 			}
-			return unix.EIO
 		}
 		return err
 	}, "%s %d bytes at %d of descriptor %d", what, len(data), at, h.fd)
