@@ -49,12 +49,17 @@ type upperLayer struct{ core *core }
 
 func (u *upperLayer) receive(msg any) {
 	if m, ok := msg.(*reap); ok {
-		if n := u.core.index.Find(m.Ino); n != nil && n.State().Orphan {
-			return // known again, by another name, and orphaned again
+		if n := u.core.index.Find(m.Ino); n != nil {
+			n.Owner.Tell(m) // known again, by another name, and perhaps orphaned again: its region knows
+			return
 		}
-		if err := u.core.upper.Store.Reap(m.Ino, m.Type); err != nil {
-			u.core.log.Warn("orphan stays until the next mount", slog.Uint64("ino", m.Ino), slog.Any("error", err))
-		}
+		u.core.reap(m)
+	}
+}
+
+func (c *core) reap(m *reap) {
+	if err := c.upper.Store.Reap(m.Ino, m.Type); err != nil {
+		c.log.Warn("orphan stays until the next mount", slog.Uint64("ino", m.Ino), slog.Any("error", err))
 	}
 }
 

@@ -51,6 +51,8 @@ func (r *region) receive(msg any) {
 		r.reseat(m)
 	case *restore:
 		r.restore(m)
+	case *reap:
+		r.reap(m)
 	case *rename:
 		r.rename(m)
 	case *adopt:

@@ -163,11 +163,24 @@ func (r *region) mustKeep(n, dir *tree.Node, name string) (bool, error) {
 	if s := n.State(); s.Orphan || s.Indexed {
 		return false, nil // kept already
 	}
-	if at := n.Place(); n.IsDir() || at.Parent == dir && at.Name == name {
+	if n.IsDir() {
 		return true, nil
 	}
-	a, err := r.core.upper.Attr(n, n.State())
-	return a.Nlink <= 1, err
+	if at := n.Place(); at.Parent != dir || at.Name != name {
+		if a, err := r.core.upper.Attr(n, n.State()); err != nil || a.Nlink > 1 {
+			return false, err
+		}
+	}
+	// What is there is of another name that it lost before the kernel let go of it. Were it left there until the upper layer
+	// comes to reap it, the rename to it would do nothing: both are links of one file.
+	return true, r.core.upper.Store.Reap(n.Ino, n.Type)
+}
+
+// reap removes what the work directory has of a node that the kernel let go of, and learned again by another name.
+func (r *region) reap(m *reap) {
+	if n := r.core.index.Find(m.Ino); n == nil || !n.State().Orphan {
+		r.core.reap(m)
+	}
 }
 
 // orphaned publishes that an upper file now stands in the work directory, until the kernel lets go of it.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -189,5 +190,35 @@ func TestAFileIsReachedByTheNameThatItStillHas(t *testing.T) {
 				r.wantSameAfterRemount()
 			})
 		}
+	}
+}
+
+// The kernel lets go of a file that lost the name by which it was opened, and learns it again by its other name, before the
+// upper layer has come to remove the link of the first name: losing the second one is no rename of a link over itself.
+func TestALinkThatIsStillToBeRemovedIsInNobodysWay(t *testing.T) {
+	for what, then := range map[string]func(*rig) error{
+		"unlink":  func(r *rig) error { return r.unlink("b/y") },
+		"replace": func(r *rig) error { return r.rename("top.txt", "b/y", 0) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t)
+			check(t, r.write("a/x", "text"))
+			check(t, r.link("a/x", "b/y"))
+			r.remount() // each name has a node of its own now
+			ino := r.ino("a/x")
+			check(t, r.unlink("a/x"))
+			r.forgetAll()
+			r.orphansBecome(0)
+			left := fmt.Sprintf("%s/upper.work/orphans/%016x", r.dir, ino)
+			check(t, os.Link(r.dir+"/upper/b/y", left))
+			r.ino("b/y")
+			check(t, then(r))
+			r.forgetAll()
+			r.orphansBecome(0)
+			r.wantSameAfterRemount()
+			if text, err := os.ReadFile(r.dir + "/upper/b/y"); string(text) == "text" {
+				t.Errorf("upper still has the file: %v", err)
+			}
+		})
 	}
 }
