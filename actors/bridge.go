@@ -94,6 +94,9 @@ type Conn interface {
 	// Done is closed when the mount is gone, however it went, and no request is being served.
 	Done() <-chan struct{}
 
+	// Resends tells whether the kernel can send requests again that were read and not answered.
+	Resends() bool
+
 	// Oldest returns the operation that has been under way for the longest time, and since when; "" if there is none.
 	Oldest() (op string, since time.Time)
 

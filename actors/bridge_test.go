@@ -60,6 +60,9 @@ var _ Conn = (*fakeConn)(nil)
 // Release implements Conn.
 func (c *fakeConn) Release() { c.once.Do(func() { close(c.done) }) }
 
+// Resends implements Conn.
+func (c *fakeConn) Resends() bool { return true }
+
 // Oldest implements Conn.
 func (c *fakeConn) Oldest() (string, time.Time) {
 	c.mu.Lock()

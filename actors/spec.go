@@ -43,6 +43,9 @@ type MountSpec struct {
 	Session      *Session  // what outlives this process; nil: nothing does, and the mount ends with it
 }
 
+// SessionVersion names what a session's journal holds and means. A process takes over sessions of its own version only.
+const SessionVersion = "1"
+
 // Session is what a mount needs to outlive the process that serves it. Somebody else must hold the two descriptors as well:
 // package keeper.
 type Session struct {

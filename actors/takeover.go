@@ -23,8 +23,9 @@ const notePin byte = 2
 // noteHanded says by one byte whether the process before answered all that it had read: 1 if it did.
 const noteHanded byte = 3
 
-// ErrForgetful reports a kernel that cannot send requests again, and a process that died while it had some.
-var ErrForgetful = errors.New("requests are lost")
+// ErrNotTaken reports a mount that cannot be taken over from a process that died: its journal is damaged, or the kernel cannot
+// send again what that process had read.
+var ErrNotTaken = errors.New("mount cannot be taken over")
 
 // pinNote is what the next process must not find out anew: a branch may have moved, the origin may be down, the disk full.
 type pinNote struct {
@@ -44,13 +45,13 @@ func newPinNote(at pinned, format upper.Format) ([]byte, error) {
 func parsePinNote(b []byte) (at pinned, format upper.Format, err error) {
 	var p pinNote
 	if err := json.Unmarshal(b, &p); err != nil {
-		return at, format, fmt.Errorf("%w: journal: what the mount shows: %w", ErrMount, err)
+		return at, format, fmt.Errorf("%w: journal: what the mount shows: %w", ErrNotTaken, err)
 	}
 	commit, err1 := object.Parse(p.Commit)
 	root, err2 := object.Parse(p.Tree)
 	shown, err3 := object.Parse(p.Root)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return at, format, fmt.Errorf("%w: journal: what the mount shows: %w", ErrMount, err)
+		return at, format, fmt.Errorf("%w: journal: what the mount shows: %w", ErrNotTaken, err)
 	}
 	return pinned{commit: remote.Commit{ID: commit, Tree: root, Time: p.Time}, path: p.Path, tree: shown}, p.Upper, nil
 }
@@ -77,7 +78,7 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 	spec, e := m.spec, m.engine
 	journal, found, err := tree.LoadJournal(spec.Session.Journal)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMount, err)
+		return nil, fmt.Errorf("%w: %w", ErrNotTaken, err)
 	}
 	at, format, err := parsePinNote(found.Notes[notePin])
 	if err != nil {
@@ -116,8 +117,12 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 	return &live{core: c, conn: conn, at: at, since: time.Now()}, nil
 }
 
+// patience is how long requests that were read may hold up a handover, if the kernel can send them to the next process as well.
+const patience = 100 * time.Millisecond
+
 // HandOver ends the mount here, without unmounting it: another process is to go on with its Session. It returns when all
-// requests that were read are answered and everything is stopped and closed.
+// requests that were read are answered and everything is stopped and closed. With an error the next process can go on too, when
+// this one is gone.
 func (m *Mount) HandOver(ctx context.Context) error {
 	l := m.live.Load()
 	if l == nil || m.spec.Session == nil {
@@ -125,6 +130,11 @@ func (m *Mount) HandOver(ctx context.Context) error {
 	}
 	m.leaving.Store(true)
 	l.conn.Release()
+	if l.conn.Resends() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	select {
 	case <-m.done:
 		return nil
@@ -206,12 +216,15 @@ func (f *FS) stands(who Caller, ino uint64, at tree.Spot, depth int) (*tree.Node
 // wakeByName wakes what is dormant under the number of a node that has a name. What the work directory may have of it was kept
 // for a name that it lost.
 func (c *core) wakeByName(n *tree.Node) *tree.Node {
-	if d, _ := c.index.Dormant(n.Ino); d != nil && !n.IsDir() && c.upper.Store.Kept(n.Ino) {
-		if err := c.upper.Store.Reap(n.Ino, n.Type); err != nil {
-			c.log.Warn("orphan stays until the next mount", slog.Uint64("ino", n.Ino), slog.Any("error", err))
-		}
+	dormant, _ := c.index.Dormant(n.Ino)
+	woken := c.index.Wake(n)
+	if dormant == nil || woken != n || n.IsDir() || !c.upper.Store.Kept(n.Ino) { // another one may be open by it
+		return woken
 	}
-	return c.index.Wake(n)
+	if err := c.upper.Store.Reap(n.Ino, n.Type); err != nil {
+		c.log.Warn("orphan stays until the next mount", slog.Uint64("ino", n.Ino), slog.Any("error", err))
+	}
+	return woken
 }
 
 // spots returns where a dormant node may stand: where it stood last, and where a request that was not answered has perhaps moved

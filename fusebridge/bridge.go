@@ -92,6 +92,9 @@ var _ actors.Conn = (*conn)(nil)
 // Done implements actors.Conn.
 func (c *conn) Done() <-chan struct{} { return c.transport.done }
 
+// Resends implements actors.Conn.
+func (c *conn) Resends() bool { return c.transport.resends.Load() }
+
 // Oldest implements actors.Conn.
 func (c *conn) Oldest() (op string, since time.Time) { return c.transport.flying.oldest() }
 

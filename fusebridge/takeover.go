@@ -27,7 +27,7 @@ func resends(init []byte) bool {
 // other one had read and not answered comes again.
 func (c *conn) takeOver(taken *actors.Taken) error {
 	if len(taken.Init) < headerSize {
-		return fmt.Errorf("%w: %s: the journal has no INIT", actors.ErrMount, c.mountpoint)
+		return fmt.Errorf("%w: %s: the journal has no INIT", actors.ErrNotTaken, c.mountpoint)
 	}
 	b, err := c.transport.buffer()
 	if err != nil {
@@ -36,14 +36,15 @@ func (c *conn) takeOver(taken *actors.Taken) error {
 	defer b.free()
 	_, _ = c.transport.server.HandleRequest([][]byte{taken.Init}, [][]byte{b.out})
 	close(c.transport.ready)
+	c.transport.resends.Store(resends(taken.Init))
 	switch {
-	case resends(taken.Init):
+	case c.Resends():
 		if err := c.notify(notifyResend, nil); err != nil {
 			return fmt.Errorf("%w: %s: %w", actors.ErrMount, c.mountpoint, err)
 		}
 	case !taken.Idle: // who waits for them would wait for ever
 		return fmt.Errorf("%w: %s: the server died, and this kernel cannot send again what it had read: Linux 6.9 or later can",
-			actors.ErrForgetful, c.mountpoint)
+			actors.ErrNotTaken, c.mountpoint)
 	}
 	c.log.Info("mount taken over", slog.String("on", c.mountpoint))
 	return nil

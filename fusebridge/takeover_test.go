@@ -131,7 +131,7 @@ func TestAKernelThatCannotSendRequestsAgain(t *testing.T) {
 	binary.NativeEndian.PutUint32(old[4:], opInit)
 	binary.NativeEndian.PutUint32(old[headerSize:], 7)
 	binary.NativeEndian.PutUint32(old[headerSize+4:], 39)
-	for idle, want := range map[bool]error{true: nil, false: actors.ErrForgetful} {
+	for idle, want := range map[bool]error{true: nil, false: actors.ErrNotTaken} {
 		c := &conn{log: discard(), mountpoint: s.spec.Mountpoint, transport: newTransport(-1, newRaw(s.here.FS(), actors.AttachOptions{}), false, nil, discard(), nil)}
 		if err := c.takeOver(&actors.Taken{Init: old, Idle: idle}); !errors.Is(err, want) {
 			t.Errorf("idle %v: %v, want %v", idle, err, want)

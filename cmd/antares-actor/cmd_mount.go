@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/internal/keeper"
 )
 
@@ -62,7 +63,7 @@ func (c *mountCommand) run(ctx context.Context, mountpoint string) error {
 	}
 	s := server{mountOptions: c.mountOptions, detached: c.readyFd >= 0, readyFd: c.readyFd}
 	if c.readyFd < 0 {
-		if s.link, err = keeper.Connect(); err != nil {
+		if s.link, err = keeper.Connect(actors.SessionVersion); err != nil {
 			return err
 		}
 	}

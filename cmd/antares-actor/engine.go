@@ -26,7 +26,7 @@ func newEngineCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			ctx, stop := signal.NotifyContext(cmd.Context(), endSignals()...)
 			defer stop()
-			s.link, err = keeper.Connect() // from now on the keeper passes signals
+			s.link, err = keeper.Connect(actors.SessionVersion) // from now on the keeper passes signals
 			if err == nil && s.link == nil {
 				err = fmt.Errorf("%w: an engine is started by mount", errUsage)
 			}
@@ -73,7 +73,11 @@ func (s *server) supervised(ctx context.Context, mountpoint string) error {
 	if err == nil {
 		err = s.serve(ctx, mountpoint)
 	}
-	if err != nil && takesOver(s.session) && !s.serving {
+	switch {
+	case errors.Is(err, errHandedOver), errors.Is(err, keeper.ErrNotNeeded):
+		return nil // unannounced: the mount goes on
+	case errors.Is(err, actors.ErrNotTaken): // nor will another engine take it; who waits for an answer must not do so for ever
+	case err != nil && takesOver(s.session) && !s.serving:
 		if ctx.Err() == nil || fusebridge.Unmount(mountpoint) != nil {
 			return fmt.Errorf("mount not taken over: %w", err) // unannounced, so that another engine tries
 		}

@@ -40,6 +40,8 @@ var exitCodes = []struct {
 	{actors.ErrMount, exitMount},
 	{actors.ErrBusy, exitMount},
 	{errKept, exitMount},
+	{errNotUpgraded, exitMount},
+	{actors.ErrNotTaken, exitMount},
 	{actors.ErrUnmounted, exitMount},
 	{actors.ErrOrigin, exitMount},
 	{upper.ErrUnusable, exitMount},

@@ -34,7 +34,7 @@ func keepEngine(engine []string, o *mountOptions, mountpoint string, ready func(
 		return err
 	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, endSignals()...)
+	signal.Notify(signals, append(endSignals(), keeper.UpgradeSignal)...)
 	defer signal.Stop(signals)
 	status, err := keeper.Run(keeper.Config{
 		Engine: engine, Watchdog: o.watchdog, Signals: signals, Ready: func() { ready(log) }, Log: log,

@@ -50,7 +50,7 @@ EXIT STATUS
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
-	root.AddCommand(newMountCommand(), newUnmountCommand(), newRunCommand(), newListCommand(), newMonoCommand(), newFsckCommand(), newVersionCommand(),
+	root.AddCommand(newMountCommand(), newUnmountCommand(), newUpgradeCommand(), newRunCommand(), newListCommand(), newMonoCommand(), newFsckCommand(), newVersionCommand(),
 		newEngineCommand(), newKeeperCommand())
 	return root
 }

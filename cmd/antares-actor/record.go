@@ -30,10 +30,18 @@ type record struct {
 	Cache      string `json:"cache"`
 	PID        int    `json:"pid"`    // ends when the mount has ended: the keeper's, or without one the server's
 	Engine     int    `json:"engine"` // serves
+	Session    string `json:"session,omitempty"`
+	Pause      int64  `json:"pause_us,omitempty"` // of the upgrade to this engine, in microseconds
 }
 
-func newRecord(m *actors.Mount, o *mountOptions) record {
+// newRecord describes a mount. since is when the engine before was asked to hand over, if it was.
+func newRecord(m *actors.Mount, o *mountOptions, since time.Time) record {
+	var pause int64
+	if !since.IsZero() {
+		pause = time.Since(since).Microseconds()
+	}
 	return record{
+		Session: actors.SessionVersion, Pause: pause,
 		Mountpoint: m.Mountpoint(), Origin: o.shows(), Commit: commitOf(m), Path: o.path,
 		Upper: o.upper, Work: m.Spec().Work, Cache: o.cache, PID: os.Getpid(), Engine: os.Getpid(),
 	}

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,17 +63,25 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 	if err != nil {
 		return err
 	}
+	var since time.Time
+	if s.link != nil {
+		if since, err = s.link.StandBy(); err != nil {
+			return errors.Join(err, p.close())
+		}
+	}
 	m, err := s.mount(mounting, p, mountpoint, log)
 	if err != nil {
 		return errors.Join(err, p.close())
 	}
 	s.serving = true
-	if err := s.record.write(newRecord(m, &s.mountOptions), s.link); err != nil {
+	if err := s.record.write(newRecord(m, &s.mountOptions, since), s.link); err != nil {
 		log.Warn("mount will be missing from list", slog.Any("error", err))
 	}
 	s.announce(log, m, takesOver(s.session))
 	defer s.reportProgress(m, log)()
-	serveUntilDone(ctx, m, log)
+	if err := s.untilDone(ctx, m, log); err != nil {
+		return err
+	}
 	s.record.remove()
 	if s.ephemeral {
 		if err := os.RemoveAll(filepath.Dir(s.upper)); err != nil {
@@ -120,16 +129,38 @@ func commitOf(m *actors.Mount) string {
 	return m.Commit().String()
 }
 
-// serveUntilDone returns when the mount is gone. A signal unmounts it; if it is busy it goes on, and a further signal
-// detaches it.
-func serveUntilDone(ctx context.Context, m *actors.Mount, log *slog.Logger) {
-	again := make(chan os.Signal, 1)
-	select {
-	case <-m.Done():
-		return
-	case <-ctx.Done():
-		signal.Notify(again, endSignals()...)
+// errHandedOver is the end of a server whose mount goes on with another one.
+var errHandedOver = errors.New("handed over")
+
+// untilDone returns when the mount is gone, or with errHandedOver when another process is to serve it.
+func (s *server) untilDone(ctx context.Context, m *actors.Mount, log *slog.Logger) error {
+	var orders <-chan keeper.Order
+	if s.link != nil {
+		orders = s.link.Orders()
 	}
+	for {
+		select {
+		case <-m.Done():
+			return nil
+		case <-ctx.Done():
+			unmountWhenFree(m, log)
+			return nil
+		case o := <-orders:
+			if o != keeper.Handover {
+				continue
+			}
+			if err := m.HandOver(context.Background()); err != nil { // the keeper's patience ends first
+				log.Info("handed over with requests under way", slog.Any("error", err))
+			}
+			return errHandedOver
+		}
+	}
+}
+
+// unmountWhenFree unmounts upon a signal. If the mount is busy it goes on, and a further signal detaches it.
+func unmountWhenFree(m *actors.Mount, log *slog.Logger) {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, endSignals()...)
 	for {
 		err := m.Unmount(context.Background())
 		if err == nil || errors.Is(err, actors.ErrUnmounted) {

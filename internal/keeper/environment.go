@@ -16,11 +16,13 @@ import (
 const (
 	envSocket = "ANTARES_KEEPER" // to an engine: the descriptor of its end of the socket pair
 	envAdopt  = "ANTARES_ADOPT"  // to a keeper: SOCKET:PIDFD:PID of the engine that started it
+
+	envStandby = "ANTARES_STANDBY" // to an engine: another one serves, and may hand over
 )
 
 // variables are all that a supervisor sets. They are about one process, and nobody it starts may take them for its own.
 var variables = []string{
-	envSocket, envAdopt, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "FDSTORE", "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID",
+	envSocket, envAdopt, envStandby, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "FDSTORE", "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID",
 }
 
 // Unsupervised returns an environment without what a supervisor set.

@@ -95,11 +95,13 @@ func (l *Link) introduce(fd, keeper int) error {
 		close(l.lost)
 		return err
 	}
-	if err := l.send(hello(), -1); err != nil || !l.ready {
+	if err := l.send(l.hello(), -1); err != nil || !l.ready {
 		return err
 	}
 	return l.sayReady()
 }
 
 // hello says that this process can take signals.
-func hello() string { return "MAINPID=" + strconv.Itoa(os.Getpid()) }
+func (l *Link) hello() string {
+	return "MAINPID=" + strconv.Itoa(os.Getpid()) + "\nANTARES_SESSION=" + l.session
+}

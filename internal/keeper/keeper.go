@@ -34,20 +34,26 @@ type keeper struct {
 	cfg    Config
 	files  stored
 	engine *engine // nil between two
-	oom    oomScore
-	wake   [2]int        // a pipe: a byte is a signal's number, or 0
-	told   []unix.Signal // for the engine
-	was    bool          // an engine was ready
-	pauses pauses
-	until  time.Time // when the next engine is started
-	buf    [4096]byte
-	oob    [1024]byte
+	next   upgrade
+
+	program string   // that engines are started from
+	held    *os.File // keeps it there, if it is not the keeper's own
+	path    string   // where this program stood when it was started: an upgrade starts what stands there then
+	oom     oomScore
+	wake    [2]int        // a pipe: a byte is a signal's number, or 0
+	told    []unix.Signal // for the engine
+	was     bool          // an engine was ready
+	pauses  pauses
+	until   time.Time // when the next engine is started
+	buf     [4096]byte
+	oob     [1024]byte
 }
 
 // Run keeps an engine until it ends on purpose, and returns its exit status. The engine is started, or if this process
 // was started by one (Link.Guard), adopted.
 func Run(cfg Config) (status int, err error) {
-	k := &keeper{cfg: cfg, oom: lowerOOMScore()}
+	k := &keeper{cfg: cfg, oom: lowerOOMScore(), program: program()}
+	k.path, _ = os.Executable()
 	if k.cfg.pausing == nil {
 		k.cfg.pausing = func(d time.Duration) time.Duration { return d }
 	}
@@ -86,8 +92,9 @@ func Run(cfg Config) (status int, err error) {
 			}
 			continue
 		}
+		k.advance(time.Now())
 		ended := k.engine.hasEnded()
-		k.receive() // after the look at its end: what it said before is here then
+		k.receive(k.engine) // after the look at its end: what it said before is here then
 		if ended {
 			if status, over, err := k.ended(); over {
 				return status, err
@@ -124,8 +131,8 @@ func forward(cfg Config, wake int, orders chan<- Order, done <-chan struct{}) {
 
 // wait returns when there may be something to do.
 func (k *keeper) wait() {
-	fds := [3]unix.PollFd{{Fd: int32(k.wake[0]), Events: unix.POLLIN}, {Fd: -1}, {Fd: -1}}
-	var timeout time.Duration // negative: none
+	fds := [5]unix.PollFd{{Fd: int32(k.wake[0]), Events: unix.POLLIN}, {Fd: -1}, {Fd: -1}, {Fd: -1}, {Fd: -1}}
+	timeout := time.Duration(-1)
 	if e := k.engine; e == nil {
 		fds[1].Fd = int32(k.files.get(FuseName)) // it becomes an error when the mount goes
 		timeout = max(0, time.Until(k.until))
@@ -133,6 +140,13 @@ func (k *keeper) wait() {
 		fds[1] = unix.PollFd{Fd: int32(e.pidfd), Events: unix.POLLIN}
 		fds[2] = unix.PollFd{Fd: int32(e.sock), Events: unix.POLLIN}
 		timeout = k.patience(time.Now())
+		if n := k.next.engine; n != nil {
+			fds[3] = unix.PollFd{Fd: int32(n.pidfd), Events: unix.POLLIN}
+			fds[4] = unix.PollFd{Fd: int32(n.sock), Events: unix.POLLIN}
+			if left := max(0, time.Until(k.next.until)); timeout < 0 || left < timeout {
+				timeout = left
+			}
+		}
 	}
 	ms := -1
 	if timeout >= 0 {
@@ -157,7 +171,11 @@ func (k *keeper) passOn(orders <-chan Order) {
 			break
 		}
 		for _, s := range b[:n] {
-			if s != 0 {
+			switch unix.Signal(s) {
+			case 0:
+			case UpgradeSignal:
+				k.next.wanted = true
+			default:
 				k.told = append(k.told, unix.Signal(s))
 			}
 		}
@@ -204,6 +222,10 @@ func (k *keeper) ended() (status int, over bool, err error) {
 	if e.exits {
 		return e.status, true, nil
 	}
+	if k.next.engine != nil && k.next.engine.standby && k.files.mounted() {
+		k.goOn(now)
+		return 0, false, nil
+	}
 	if !k.files.mounted() {
 		if !ws.Signaled() && !k.was { // it has said why
 			return max(1, ws.ExitStatus()), true, nil
@@ -231,6 +253,7 @@ func (e *engine) hasEnded() bool {
 }
 
 func (k *keeper) close() {
+	k.next.abandon()
 	if k.engine != nil {
 		_ = unix.Close(k.engine.pidfd)
 		k.engine.closeSocket()

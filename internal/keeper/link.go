@@ -15,9 +15,11 @@ import (
 
 // Link is an engine's connection to what supervises it: a keeper, or systemd.
 type Link struct {
+	session  string
 	files    map[string]*os.File
 	watchdog time.Duration
 	systemd  bool
+	standby  bool // another engine serves
 	orders   chan Order
 
 	mu     sync.Mutex // held to read and change what follows
@@ -31,7 +33,8 @@ type Link struct {
 }
 
 // Connect returns the link to this process's supervisor, nil if it has none. What says so is taken out of the environment.
-func Connect() (*Link, error) {
+// session says which sessions it can take over: those that say the same.
+func Connect(session string) (*Link, error) {
 	env := takeEnvironment()
 	if env[envSocket] == "" && env["NOTIFY_SOCKET"] == "" {
 		return nil, nil
@@ -40,7 +43,7 @@ func Connect() (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{files: make(map[string]*os.File), watchdog: watchdogOf(env), orders: make(chan Order, 1), lost: make(chan struct{})}
+	l := &Link{session: session, files: make(map[string]*os.File), watchdog: watchdogOf(env), orders: make(chan Order, 1), lost: make(chan struct{})}
 	for i, name := range passed.names {
 		l.files[name] = os.NewFile(uintptr(passed.fds[i]), name)
 		if err := l.hold(name, passed.fds[i]); err != nil {
@@ -59,10 +62,11 @@ func Connect() (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.standby = env[envStandby] != ""
 	if err := l.attach(n[0], 0); err != nil {
 		return nil, fmt.Errorf("%s: %w", envSocket, err)
 	}
-	return l, l.send(hello(), -1)
+	return l, l.send(l.hello(), -1)
 }
 
 // attach uses our end of a socket pair, which it takes over. A keeper that is not given made the pair.
@@ -115,6 +119,35 @@ func (l *Link) listen(conn *net.UnixConn, taken, lost chan<- struct{}) {
 
 // Files are what an earlier engine stored, by name. They are the caller's.
 func (l *Link) Files() map[string]*os.File { return l.files }
+
+// StandBy returns when this engine is to take over from the one that serves; at once if none does. since is when that one was
+// asked to finish, or the zero time. ErrNotNeeded if it went on after all.
+func (l *Link) StandBy() (since time.Time, err error) {
+	if !l.standby {
+		return since, nil
+	}
+	l.mu.Lock()
+	err = l.send("ANTARES_STANDBY=1", -1)
+	lost := l.lost
+	l.mu.Unlock()
+	if err != nil {
+		return since, err
+	}
+	for {
+		select {
+		case o := <-l.orders:
+			if asked, is := strings.CutPrefix(string(o), goOrder); is {
+				ns, err := strconv.ParseInt(asked, 10, 64)
+				return time.Unix(0, ns), err
+			}
+		case <-lost:
+			return since, ErrNotNeeded
+		}
+	}
+}
+
+// ErrNotNeeded is the end of an engine that stood by in vain.
+var ErrNotNeeded = errors.New("not needed")
 
 // Watchdog is how often at least systemd wants to hear Alive; 0: it does not say.
 func (l *Link) Watchdog() time.Duration { return l.watchdog }

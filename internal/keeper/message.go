@@ -20,6 +20,9 @@ type Order string
 // Handover asks the engine to finish what it has read and to end, so that another one takes over.
 const Handover Order = "HANDOVER"
 
+// goOrder has an engine that stands by take over. Behind it stands since when nobody answers, in Unix nanoseconds.
+const goOrder = "GO "
+
 // message is one datagram: lines of NAME=value, as in sd_notify(3). Names with ANTARES are ours.
 type message struct {
 	ready    bool
@@ -32,6 +35,8 @@ type message struct {
 	exits    bool   // it is about to end, on purpose, with status
 	status   int
 	order    Order
+	session  string // what a new engine says of the sessions that it understands
+	standby  bool   // it could take over now
 }
 
 var separator = []byte{'\n'}
@@ -62,6 +67,10 @@ func parse(b []byte) (m message) {
 			m.exits, m.status = err == nil, int(n)
 		case "ANTARES_ORDER":
 			m.order = Order(value)
+		case "ANTARES_SESSION":
+			m.session = string(value)
+		case "ANTARES_STANDBY":
+			m.standby = isOne(value)
 		}
 	}
 	return m

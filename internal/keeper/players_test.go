@@ -82,7 +82,7 @@ func say(s saying) {
 func playEngine([]string) int {
 	ctx := make(chan os.Signal, 4)
 	signal.Notify(ctx, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
-	l, err := Connect()
+	l, err := Connect("1")
 	if err != nil || l == nil {
 		say(saying{Event: "no link", Text: fmt.Sprint(err)})
 		return 9

@@ -51,28 +51,35 @@ type engine struct {
 	stopping   bool
 	exits      bool // it said that it ends on purpose, with status
 	status     int
-	killed     bool // by us
+	killed     bool   // by us
+	session    string // what it said of the sessions that it understands
+	standby    bool   // it could take over now
 }
 
 // start starts an engine, with what an earlier one stored.
-func (k *keeper) start() error {
+func (k *keeper) start() (err error) {
+	k.engine, err = k.newEngine(k.program)
+	return err
+}
+
+func (k *keeper) newEngine(program string, env ...string) (*engine, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("socketpair: %w", err)
+		return nil, fmt.Errorf("socketpair: %w", err)
 	}
-	argv := append([]string{program()}, k.cfg.Engine...)
-	pid, pidfd, err := spawn(argv, &k.files, pair[1:], fmt.Sprintf("%s=%d", envSocket, after(&k.files, 0)))
+	argv := append([]string{program}, k.cfg.Engine...)
+	env = append(env, fmt.Sprintf("%s=%d", envSocket, after(&k.files, 0)))
+	pid, pidfd, err := spawn(argv, &k.files, pair[1:], env...)
 	_ = unix.Close(pair[1])
 	if err == nil && pidfd < 0 {
 		pidfd, err = unix.PidfdOpen(pid, 0)
 	}
 	if err != nil {
 		_ = unix.Close(pair[0])
-		return err
+		return nil, err
 	}
-	k.engine = &engine{pid: pid, pidfd: pidfd, sock: pair[0], child: true, started: time.Now()}
 	k.oom.give(pid)
-	return nil
+	return &engine{pid: pid, pidfd: pidfd, sock: pair[0], child: true, started: time.Now()}, nil
 }
 
 // adopt takes the engine over that started us.

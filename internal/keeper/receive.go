@@ -8,8 +8,7 @@ import (
 )
 
 // receive takes all messages that are here.
-func (k *keeper) receive() {
-	e := k.engine
+func (k *keeper) receive(e *engine) {
 	for e.sock >= 0 {
 		n, oobn, _, _, err := unix.Recvmsg(e.sock, k.buf[:], k.oob[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		switch {
@@ -19,14 +18,13 @@ func (k *keeper) receive() {
 		case err != nil || n == 0: // it has ended, or will soon
 			e.closeSocket()
 		default:
-			k.take(parse(k.buf[:n]), descriptors(k.oob[:oobn]))
+			k.take(e, parse(k.buf[:n]), descriptors(k.oob[:oobn]))
 		}
 	}
 }
 
-// take does what a message says.
-func (k *keeper) take(m message, fds []int) {
-	e := k.engine
+// take does what a message of an engine says.
+func (k *keeper) take(e *engine, m message, fds []int) {
 	if m.store && len(fds) == 1 {
 		if err := k.files.put(m.name, fds[0]); err != nil {
 			k.cfg.Log.Error("descriptor not stored", slog.Any("error", err))
@@ -38,12 +36,14 @@ func (k *keeper) take(m message, fds []int) {
 		k.files.remove(m.name)
 	}
 	if m.hello {
-		e.introduced = true
+		e.introduced, e.session = true, m.session
 		_, _ = unix.Write(k.wake[1], []byte{0}) // there may be signals for it
 	}
+	e.standby = e.standby || m.standby
 	if m.ready && e.ready.IsZero() {
 		e.ready = time.Now()
 		e.heard = e.ready
+		k.next.report(e, k.cfg.Log)
 		if !k.was && k.cfg.Ready != nil {
 			k.cfg.Ready()
 		}
