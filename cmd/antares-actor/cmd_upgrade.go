@@ -56,11 +56,13 @@ func upgrade(ctx context.Context, mountpoint string) error {
 	defer cancel()
 	for ctx.Err() == nil {
 		after, err := readRecord(before.file())
-		if err == nil && after.Engine != before.Engine {
+		switch {
+		case err == nil && after.Engine != before.Engine:
 			fmt.Printf("upgraded %s: server %d, before it %d; pause %v\n", mountpoint, after.Engine, before.Engine, time.Duration(after.Pause)*time.Microsecond)
 			return nil
-		}
-		if !alive(before.PID) {
+		case err == nil && after.Refusals != before.Refusals:
+			return fmt.Errorf("%w: %s is served by the old server still: %s", errNotUpgraded, mountpoint, after.Refusal)
+		case !alive(before.PID):
 			return fmt.Errorf("%w: %s has ended meanwhile", actors.ErrUnmounted, mountpoint)
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -32,6 +32,9 @@ type record struct {
 	Engine     int    `json:"engine"` // serves
 	Session    string `json:"session,omitempty"`
 	Pause      int64  `json:"pause_us,omitempty"` // of the upgrade to this engine, in microseconds
+
+	Refusals int    `json:"refused_upgrades,omitempty"`
+	Refusal  string `json:"refused_upgrade,omitempty"` // why, the last time
 }
 
 // newRecord describes a mount. since is when the engine before was asked to hand over, if it was.
@@ -200,6 +203,20 @@ func (p *published) keptBy(pid int, log *slog.Logger) {
 	}
 	if before.file() != p.record.file() {
 		before.remove()
+	}
+}
+
+// refused publishes why there was no upgrade.
+func (p *published) refused(why string, log *slog.Logger) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.record == nil {
+		return
+	}
+	p.record.Refusals++
+	p.record.Refusal = why
+	if err := p.record.write(); err != nil {
+		log.Warn("refused upgrade not published", slog.Any("error", err))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -146,6 +147,9 @@ func (s *server) untilDone(ctx context.Context, m *actors.Mount, log *slog.Logge
 			unmountWhenFree(m, log)
 			return nil
 		case o := <-orders:
+			if why, refused := strings.CutPrefix(string(o), keeper.Refused); refused {
+				s.record.refused(why, log)
+			}
 			if o != keeper.Handover {
 				continue
 			}

@@ -20,6 +20,9 @@ type Order string
 // Handover asks the engine to finish what it has read and to end, so that another one takes over.
 const Handover Order = "HANDOVER"
 
+// Refused tells the engine that it goes on, since no other one could take over. Behind it stands why.
+const Refused = "REFUSED "
+
 // goOrder has an engine that stands by take over. Behind it stands since when nobody answers, in Unix nanoseconds.
 const goOrder = "GO "
 

@@ -36,7 +36,7 @@ func (k *keeper) advance(now time.Time) {
 	if u.wanted && u.engine == nil {
 		u.wanted = false
 		if err := k.standBy(now); err != nil {
-			k.cfg.Log.Error("no upgrade", slog.Any("error", err))
+			k.refuse(err.Error())
 		}
 	}
 	n := u.engine
@@ -64,8 +64,16 @@ func (k *keeper) advance(now time.Time) {
 		u.until = now.Add(handoverTime)
 	}
 	if failed != "" {
-		k.cfg.Log.Error("no upgrade", slog.String("error", failed))
+		k.refuse(failed)
 		u.abandon()
+	}
+}
+
+// refuse says why there is no upgrade: in the log, and to the engine that goes on, which publishes it.
+func (k *keeper) refuse(why string) {
+	k.cfg.Log.Error("no upgrade", slog.String("error", why))
+	if err := k.engine.order(Order(Refused + strings.ReplaceAll(why, "\n", " "))); err != nil {
+		k.cfg.Log.Warn("engine does not take orders", slog.Any("error", err))
 	}
 }
 
@@ -84,8 +92,9 @@ func (k *keeper) standBy(now time.Time) error {
 	return nil
 }
 
-// running is a path by which an open program can be started, whatever stands at its own path meanwhile.
-func running(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
+// running is a path by which an open program can be started, whatever stands at its own path meanwhile. The descriptor is ours:
+// the new process has others under its number.
+func running(f *os.File) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()) }
 
 // goOn has the next engine take over from one that has ended, as it was asked to, or before.
 func (k *keeper) goOn(now time.Time) {
