@@ -317,7 +317,9 @@ func TestAnAttributeThatCannotBeSetIsRefusedAgain(t *testing.T) {
 		do   func(Caller) error
 		want error
 	}{
-		"create":  {func(who Caller) error { return r.fs.SetXattr(who, n, "user.there", []byte("w"), unix.XATTR_CREATE, false) }, unix.EEXIST},
+		"create": {func(who Caller) error {
+			return r.fs.SetXattr(who, n, "user.there", []byte("w"), unix.XATTR_CREATE, false)
+		}, unix.EEXIST},
 		"replace": {func(who Caller) error { return r.fs.SetXattr(who, n, "user.x", []byte("w"), unix.XATTR_REPLACE, false) }, unix.ENODATA},
 		"remove":  {func(who Caller) error { return r.fs.SetXattr(who, n, "user.x", nil, 0, false) }, unix.ENODATA},
 	} {

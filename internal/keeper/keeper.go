@@ -132,7 +132,7 @@ func forward(cfg Config, wake int, orders chan<- Order, done <-chan struct{}) {
 // wait returns when there may be something to do.
 func (k *keeper) wait() {
 	fds := [5]unix.PollFd{{Fd: int32(k.wake[0]), Events: unix.POLLIN}, {Fd: -1}, {Fd: -1}, {Fd: -1}, {Fd: -1}}
-	timeout := time.Duration(-1)
+	var timeout time.Duration
 	if e := k.engine; e == nil {
 		fds[1].Fd = int32(k.files.get(FuseName)) // it becomes an error when the mount goes
 		timeout = max(0, time.Until(k.until))
