@@ -23,8 +23,9 @@ const (
 	crowded = 120
 	// whole is after how many cuts all trees are compared, and not only those in which it works.
 	whole = 10
-	// remembered is how many calls are shown before one that is wrong.
-	remembered = 30
+	// shown is how many calls are shown before one that is wrong, and remembered among how many those are looked for that had
+	// to do with the same names.
+	shown, remembered = 30, 5000
 )
 
 // ErrWrong is a call that did not do what it must.
@@ -73,7 +74,7 @@ func (s *Writer) Run() error {
 	s.w.Ready()
 	for !s.w.Stopped() {
 		if err := s.again(s.step); err != nil {
-			return fmt.Errorf("operation %d, seed %d: %w\nbefore it:\n%s\ndescriptors:\n%s", s.number, s.w.Seed, err, strings.Join(s.calls, "\n"), s.holdings())
+			return fmt.Errorf("operation %d, seed %d: %w\nbefore it:\n%s\ndescriptors:\n%s", s.number, s.w.Seed, err, s.history(), s.holdings())
 		}
 	}
 	if err := s.again(s.closeAll); err != nil {
@@ -200,6 +201,19 @@ func (s *Writer) step() error {
 	return s.look()
 }
 
+// history says what came before: the last calls, and of the earlier ones those with a name of the last one.
+func (s *Writer) history() string {
+	last := max(0, len(s.calls)-shown)
+	names := strings.FieldsFunc(s.calls[len(s.calls)-1], func(c rune) bool { return c == ' ' || c == ',' })
+	var text []string
+	for _, call := range s.calls[:last] {
+		if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, "/") && strings.Contains(call, name) }) {
+			text = append(text, call)
+		}
+	}
+	return strings.Join(append(append(text, "..."), s.calls[last:]...), "\n")
+}
+
 // holdings says which names the open files have.
 func (s *Writer) holdings() string {
 	var text strings.Builder
@@ -282,10 +296,10 @@ func (s *Writer) took(begun time.Time) { s.w.Did(time.Since(begun)) }
 
 // note remembers a call.
 func (s *Writer) note(format string, args ...any) string {
-	text := fmt.Sprintf(format, args...)
+	text := fmt.Sprintf("%d %s", s.number, fmt.Sprintf(format, args...))
 	s.calls = append(s.calls, text)
 	if len(s.calls) > remembered {
-		s.calls = slices.Delete(s.calls, 0, 1)
+		s.calls = s.calls[1:]
 	}
 	return text
 }
