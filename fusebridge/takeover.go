@@ -29,7 +29,7 @@ func (c *conn) takeOver(taken *actors.Taken) error {
 	if len(taken.Init) < headerSize {
 		return fmt.Errorf("%w: %s: the journal has no INIT", actors.ErrNotTaken, c.mountpoint)
 	}
-	b, err := c.transport.buffer()
+	b, err := c.transport.buffer(nil)
 	if err != nil {
 		return err
 	}

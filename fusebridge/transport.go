@@ -2,7 +2,6 @@ package fusebridge
 
 import (
 	"encoding/binary"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -19,8 +18,6 @@ import (
 const (
 	// maxWrite is the largest READ and WRITE, in bytes: the kernel's limit of 256 pages.
 	maxWrite = 1 << 20
-	// bufferSize holds a WRITE with its headers, or a READ's answer with its own.
-	bufferSize = maxWrite + 8192
 	// maxBackground is how many readahead and writeback requests the kernel keeps under way.
 	maxBackground = 128
 
@@ -61,13 +58,9 @@ type transport struct {
 	done    chan struct{}        // closed when no request is being served and none will be
 }
 
-// buffer is a reader's memory. It is mapped outside Go's heap: a thousand readers that wait for the origin would otherwise
-// make the collector believe in gigabytes of which only the first page is ever touched.
-type buffer struct{ in, out []byte }
-
 func newTransport(fd int, fs fuse.RawFileSystem, acls bool, journal *tree.Journal, log *slog.Logger, trace *tracer) *transport {
 	t := &transport{
-		fd: fd, counts: new(counts), trace: trace, journal: journal, log: log, buffers: make(chan *buffer, 64),
+		fd: fd, counts: new(counts), trace: trace, journal: journal, log: log, buffers: make(chan *buffer, keptBuffers),
 		ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	capabilities := uint64(fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO |
@@ -90,7 +83,7 @@ func newTransport(fd int, fs fuse.RawFileSystem, acls bool, journal *tree.Journa
 // start begins to serve.
 func (t *transport) start() {
 	for range 2 {
-		t.spawn()
+		t.spawn(nil)
 	}
 	go func() {
 		t.running.Wait()
@@ -126,23 +119,20 @@ func (t *transport) notify(msg []byte) error {
 	return err
 }
 
-func (t *transport) spawn() {
+// spawn starts a reader, with memory to read into if there is some to spare.
+func (t *transport) spawn(in []byte) {
 	t.idle.Add(1)
 	t.running.Add(1)
 	go func() {
 		defer t.running.Done()
-		b, err := t.buffer()
+		b, err := t.buffer(in)
 		if err != nil {
 			t.log.Error("no memory for a reader", slog.Any("error", err))
 			t.idle.Add(-1)
 			return
 		}
 		t.serve(b)
-		select {
-		case t.buffers <- b:
-		default:
-			b.free()
-		}
+		t.keepBuffer(b)
 	}()
 }
 
@@ -151,6 +141,11 @@ func (t *transport) serve(b *buffer) {
 	r := t.flying.enter()
 	defer t.flying.leave(r)
 	for {
+		if err := b.present(); err != nil {
+			t.log.Error("no memory for a reader", slog.Any("error", err))
+			t.idle.Add(-1)
+			return
+		}
 		n, err := unix.Read(t.fd, b.in)
 		switch err { // a bare errno
 		case nil:
@@ -168,10 +163,13 @@ func (t *transport) serve(b *buffer) {
 			t.idle.Add(-1)
 			return
 		}
+		request := b.in[:n]
 		if t.idle.Add(-1) == 0 && !t.leaving.Load() {
-			t.spawn()
+			var spare []byte
+			request, spare = b.part(n)
+			t.spawn(spare)
 		}
-		t.handle(r, b.in[:n], b.out)
+		t.handle(r, request, b.out)
 		if t.idle.Add(1) > idleReaders || t.leaving.Load() {
 			t.idle.Add(-1)
 			return
@@ -229,31 +227,5 @@ func (t *transport) answer(op uint32, in, out []byte) {
 	}
 	if op < 64 && recorded&(1<<op) != 0 {
 		t.journal.Answered(binary.NativeEndian.Uint64(in[8:]) &^ resentBit)
-	}
-}
-
-func (t *transport) buffer() (*buffer, error) {
-	select {
-	case b := <-t.buffers:
-		return b, nil
-	default:
-	}
-	b := new(buffer)
-	for _, part := range []*[]byte{&b.in, &b.out} {
-		m, err := unix.Mmap(-1, 0, bufferSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
-		if err != nil {
-			b.free()
-			return nil, fmt.Errorf("mmap: %w", err)
-		}
-		*part = m
-	}
-	return b, nil
-}
-
-func (b *buffer) free() {
-	for _, part := range [][]byte{b.in, b.out} {
-		if part != nil {
-			_ = unix.Munmap(part)
-		}
 	}
 }

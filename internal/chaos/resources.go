@@ -53,8 +53,8 @@ func (s *stage) kind(target string) string {
 		return "fuse"
 	case strings.HasPrefix(target, "/dev/"):
 		return "device"
-	case strings.HasPrefix(target, "pipe:"):
-		return "pipe"
+	case strings.HasPrefix(target, "pipe:"), target == "anon_inode:[pidfd]": // of git processes
+		return "child"
 	case strings.HasPrefix(target, "socket:"):
 		return "socket"
 	case strings.HasPrefix(target, "anon_inode:"):

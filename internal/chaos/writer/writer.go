@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -201,8 +202,10 @@ func (s *Writer) step() error {
 	return s.look()
 }
 
-// history says what came before: the last calls, and of the earlier ones those with a name of the last one.
+// history says what came before: the last calls, and of the earlier ones those with a name of the last one. All of them go into
+// a file.
 func (s *Writer) history() string {
+	_ = os.WriteFile(filepath.Join(os.TempDir(), fmt.Sprintf("calls-of-writer-%d", s.id)), []byte(strings.Join(s.calls, "\n")+"\n"), 0o644)
 	last := max(0, len(s.calls)-shown)
 	names := strings.FieldsFunc(s.calls[len(s.calls)-1], func(c rune) bool { return c == ' ' || c == ',' })
 	var text []string
@@ -274,6 +277,7 @@ func (s *Writer) call(want unix.Errno, effect model.Effect, do func() error, for
 		}
 		return cut
 	}
+	s.calls[len(s.calls)-1] += " = " + orOK(err).Error()
 	got, _ := err.(unix.Errno) //nolint:errorlint // x/sys/unix returns bare ones
 	if err != nil && got == 0 || got != want {
 		return fmt.Errorf("%s: %w: %w, want %w", text, ErrWrong, orOK(err), orOK(want))
