@@ -10,6 +10,11 @@ import (
 // stateless are the operations that answer ENOSYS, upon which the kernel never sends them again.
 var stateless = []string{"OPEN", "OPENDIR", "CREATE", "FLUSH", "ACCESS", "POLL"}
 
+// deaths are what the log says of an engine or keeper that a test has killed or stopped.
+var deaths = []string{
+	`msg="engine died, `, `msg="keeper died, `, `msg="engine makes no progress, `, `msg="engine does not end, `,
+}
+
 // complaints says what is wrong with how the server did its work.
 func (m *Mount) complaints() []string {
 	var found []string
@@ -23,7 +28,7 @@ func (m *Mount) complaints() []string {
 		}
 	}
 	for line := range strings.Lines(m.Log()) {
-		if m.killed.Load() && (strings.Contains(line, `msg="engine died, `) || strings.Contains(line, `msg="keeper died, `)) {
+		if m.killed.Load() && slices.ContainsFunc(deaths, func(said string) bool { return strings.Contains(line, said) }) {
 			continue
 		}
 		bad := strings.Contains(line, "panic") || strings.Contains(line, "DATA RACE") || strings.Contains(line, "level=ERROR") && !m.spec.Busy

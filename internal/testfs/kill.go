@@ -67,6 +67,15 @@ func (m *Mount) KillEngine() int {
 	return engine
 }
 
+// StopEngine stops the engine, which the keeper then kills and starts again, and returns which process it was.
+func (m *Mount) StopEngine() int {
+	m.lab.t.Helper()
+	m.killed.Store(true)
+	engine := m.Engine()
+	_ = unix.Kill(engine, unix.SIGSTOP)
+	return engine
+}
+
 // NextEngine returns the process that serves after another one was killed, when it does.
 func (m *Mount) NextEngine(killed int) int {
 	m.lab.t.Helper()
