@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -81,6 +82,40 @@ func TestAMountOutlivesItsEngine(t *testing.T) {
 			t.Errorf("records are left: %q", left)
 		}
 	})
+}
+
+// With a descriptor store systemd is the keeper.
+func TestAMountOutlivesItsEngineUnderSystemd(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	repo, point := helloRepo(t), lab.Mkdir("mnt")
+	systemd := testfs.NewSupervisor(t, lab.Path("notify"))
+	defer systemd.Close()
+	start := func() *exec.Cmd {
+		cmd := systemd.Command(append(lab.Env(), "WATCHDOG_USEC=2000000"), lab.Program(), "mount", "--origin", "git:"+repo.Dir,
+			"--upper", lab.Path("upper"), "--log-file", lab.Path("log"), point)
+		check(t, cmd.Start())
+		systemd.Until("READY=1")
+		return cmd
+	}
+	t.Cleanup(func() { _ = testfs.Unmount(point) })
+	server := start()
+	systemd.Until("WATCHDOG=1")
+	for range 3 {
+		check(t, server.Process.Kill())
+		_ = server.Wait()
+		server = start() // this process holds no file of the mount: between fork and exec its child would close it, and nobody would answer
+		lab.Shell(point, "echo line >> file; mkdir made; rmdir made")
+	}
+	wantContent(t, point+"/file", "line\nline\nline\n")
+	if got := strings.Join(systemd.Names, " "); got != "journal fuse" {
+		t.Errorf("stored: %s", got)
+	}
+	lab.Actor("unmount", point).OK()
+	systemd.Until("ANTARES_EXIT=0")
+	if err := server.Wait(); err != nil {
+		t.Errorf("server: %v", err)
+	}
 }
 
 // A signal to the keeper unmounts though the engine that it is for is dead, or has only just begun.
