@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/antares-actor/antares-actor/fusebridge"
 )
 
 // roleVar tells a process of the harness what it is; the user's own has none.
@@ -41,6 +43,9 @@ func dispatch(ctx context.Context, name, scratch string) error {
 		return err
 	}
 	if name == roleRunner {
+		if err := fusebridge.LeaveAll(); err != nil {
+			return err
+		}
 		return run(ctx, o, scratch)
 	}
 	return isolate(ctx, o)

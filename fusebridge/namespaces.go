@@ -1,11 +1,14 @@
 package fusebridge
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Elsewhere returns a process of each other mount name space that has a mount of this device ("major:minor"), as far as we may
@@ -37,4 +40,14 @@ func Elsewhere(device string) []Holder {
 		}
 	}
 	return holders
+}
+
+// LeaveAll takes our mounts out of the caller's mount name space, which must be a new and private one: its copies would keep the
+// servers alive after the unmount.
+func LeaveAll() error {
+	ours, err := Ours()
+	for _, m := range ours {
+		err = errors.Join(err, unix.Unmount(m.Mountpoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW))
+	}
+	return err
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/antares-actor/antares-actor/fusebridge"
 )
 
 // ground is the file system that all layers lie on, and the program under test.
@@ -25,6 +27,9 @@ type ground struct {
 const installedHelper = "/sbin/mount.fuse.antares-actor"
 
 func makeGround(ctx context.Context, o *options, scratch string) (*ground, error) {
+	if err := fusebridge.LeaveAll(); err != nil {
+		return nil, err
+	}
 	g := &ground{dir: filepath.Join(scratch, "ground"), scratch: scratch, bin: filepath.Join(scratch, "bin")}
 	for _, dir := range []string{g.dir, g.bin, filepath.Join(scratch, "home")} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
