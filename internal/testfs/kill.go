@@ -57,6 +57,17 @@ func (m *Mount) Kill() {
 	waitForProcess(engine)
 }
 
+// Died is Kill where somebody else has killed both.
+func (m *Mount) Died(engine int) {
+	m.lab.t.Helper()
+	m.once.Do(func() {})
+	m.wait()
+	waitForProcess(engine)
+}
+
+// Killed says that somebody else has killed the engine, which the log may say.
+func (m *Mount) Killed() { m.killed.Store(true) }
+
 // KillEngine kills the engine, which the keeper starts again, and returns which process it was.
 func (m *Mount) KillEngine() int {
 	m.lab.t.Helper()
