@@ -40,3 +40,17 @@ func TestThePlainDirectoryPasses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNobodyNoticesTwentyKills is the run that "make chaos" is, made short.
+func TestNobodyNoticesTwentyKills(t *testing.T) {
+	if err := perform(t, options{mode: modeKill, kills: 20}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEverythingThatWasAcknowledgedIsThereAfterACrash: the engine and the keeper are killed at once.
+func TestEverythingThatWasAcknowledgedIsThereAfterACrash(t *testing.T) {
+	if err := perform(t, options{mode: modeBoth, kills: 3}); err != nil {
+		t.Error(err)
+	}
+}

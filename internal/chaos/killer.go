@@ -114,8 +114,11 @@ func (k *killer) strike(ctx context.Context) error {
 		if cont := kill(v.Engine, unix.SIGCONT); cont != nil && !errors.Is(cont, unix.ESRCH) { // it may have been replaced
 			return cont
 		}
-	case modeBoth: // the keeper first, or it could start another engine
-		if err = kill(v.Keeper, unix.SIGKILL); err == nil && v.Engine != v.Keeper {
+	case modeBoth: // each would start the other one again
+		if err = kill(v.Engine, unix.SIGSTOP); err == nil {
+			err = kill(v.Keeper, unix.SIGKILL)
+		}
+		if err == nil {
 			err = kill(v.Engine, unix.SIGKILL)
 		}
 	}

@@ -138,7 +138,18 @@ type shell struct {
 // told is what sqlite3 prints after each answer.
 const told = "-- told"
 
-func openShell(root string) (*shell, error) {
+// openShell starts sqlite3. When two processes change a new database to WAL at once, SQLite refuses one of them without waiting.
+func openShell(root string) (s *shell, err error) {
+	for range 50 {
+		if s, err = startShell(root); err == nil || !strings.Contains(err.Error(), "locked") {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return s, err
+}
+
+func startShell(root string) (*shell, error) {
 	s := &shell{cmd: exec.Command("sqlite3", "-bail", "-batch", filepath.Join(root, "chaos.db"))}
 	s.cmd.Stderr = &s.stderr
 	in, err := s.cmd.StdinPipe()
