@@ -278,9 +278,26 @@ func (m *Mount) abort(why string) {
 		if m.PID != 0 && !m.over() {
 			m.dump()
 		}
+		kept := m.keptElsewhere()
 		err := forceUnmount(m.Point)
-		m.lab.t.Errorf("mount %s aborted: %s (%v)", m.Point, why, err)
+		m.lab.t.Errorf("mount %s aborted: %s (%v); in other mount name spaces: %q", m.Point, why, err, kept)
 	})
+}
+
+// keptElsewhere returns the processes whose mount name spaces have the mount, one of which may keep its server alive.
+func (m *Mount) keptElsewhere() (found []string) {
+	own, _ := os.Readlink("/proc/self/ns/mnt")
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range procs {
+		space, err := os.Readlink(proc + "/ns/mnt")
+		table, rerr := os.ReadFile(proc + "/mountinfo")
+		if err != nil || rerr != nil || space == own || !strings.Contains(string(table), m.Point+" ") {
+			continue
+		}
+		name, _ := os.ReadFile(proc + "/comm")
+		found = append(found, filepath.Base(proc)+" "+strings.TrimSpace(string(name)))
+	}
+	return found
 }
 
 func (l *Lab) failing() bool { return l.t.Failed() }
