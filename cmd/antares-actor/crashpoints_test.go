@@ -180,16 +180,12 @@ func crashRepo(t *testing.T, names []string) string {
 	return "git:" + importRepo(t, files).Dir
 }
 
-// crashesEnv with the value "all" has a crash at each system call of each step. Else there is one at each third, or with the
-// race detector at each ninth, others in one step than in the next.
+// crashesEnv with the value "all" has a crash at each system call of each step. Else there is one at each third, others in one
+// step than in the next.
 const crashesEnv = "ANTARES_CRASHES"
 
 func crashesHere(step, at int) bool {
-	stride := 3
-	if testfs.RaceEnabled {
-		stride = 9
-	}
-	return os.Getenv(crashesEnv) == "all" || (step+at)%stride == 0
+	return os.Getenv(crashesEnv) == "all" || (step+at)%3 == 0
 }
 
 // eachStep runs a test for parts of the steps at the same time.
