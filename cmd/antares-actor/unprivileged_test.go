@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"testing"
 
@@ -32,10 +33,8 @@ func newUsersPlace(t *testing.T, repo *origintest.Repo) *usersPlace {
 }
 
 // withDevice is a root's script in which as_user runs a command as the user. Where users may not open /dev/fuse (it is for all
-// on Debian, and for root alone in many a container) they may in this mount name space. It begins with copies of the mounts of
-// other tests, which would outlive their unmounting.
+// on Debian, and for root alone in many a container) they may in this mount name space.
 const withDevice = `
-	awk '/ - fuse.antares-actor / { print $5 }' /proc/self/mountinfo | xargs -r -n 1 umount -l
 	mkdir -p "$PLACE/dev"; mount -t tmpfs tmpfs "$PLACE/dev"; mknod -m 666 "$PLACE/dev/fuse" c 10 229; mount --bind "$PLACE/dev/fuse" /dev/fuse
 	as_user() { setpriv --reuid "$SOME_USER" --regid "$SOME_USER" --clear-groups -- "$@"; }
 	`
@@ -43,7 +42,7 @@ const withDevice = `
 // asRoot runs a script in a mount name space of its own.
 func (u *usersPlace) asRoot(script string, args ...string) string {
 	env := []string{"PLACE=" + u.lab.Dir, "SOME_USER=" + strconv.Itoa(someUser), "PROGRAM=" + u.lab.Program(), "ORIGIN=" + u.origin, "UPPER=" + u.upper}
-	return u.lab.Run(testfs.Command{Env: env}, "unshare", append([]string{"--mount", "--propagation", "private", "bash", "-euo", "pipefail", "-c", withDevice + script, "bash"}, args...)...).OK()
+	return u.lab.Run(testfs.Command{Env: append(env, asAlone("")...)}, os.Args[0], append([]string{"bash", "-euo", "pipefail", "-c", withDevice + script, "bash"}, args...)...).OK()
 }
 
 // inMount runs a script in the user's mount.
