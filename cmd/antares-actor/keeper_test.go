@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"os/exec"
 	"strings"
 	"testing"
@@ -158,6 +159,9 @@ func TestAMountWithoutAKeeperIsOneProcess(t *testing.T) {
 func TestAHangupUnmounts(t *testing.T) {
 	t.Parallel()
 	lab := suite.New(t)
+	caught := make(chan os.Signal, 1) // if the tests were started by nohup(1), what they start would ignore it as well
+	signal.Notify(caught, unix.SIGHUP)
+	defer signal.Stop(caught)
 	m := lab.Mount(testfs.Spec{Origin: "git:" + helloRepo(t).Dir})
 	check(t, unix.Kill(m.PID, unix.SIGHUP))
 	m.Ended()
