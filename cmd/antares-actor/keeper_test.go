@@ -3,8 +3,8 @@ package main_test
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"testing"
 
