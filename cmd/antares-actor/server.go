@@ -97,8 +97,18 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 	return p.close()
 }
 
-// announce tells whoever waits that the mount can be used.
+// announce tells whoever waits that the mount can be used; people last: the watchdog begins when the supervisor knows.
 func (s *server) announce(log *slog.Logger, m *actors.Mount, taken bool) {
+	if s.detached {
+		s.terminal.leave()
+		leaveTerminal(s.logFile)
+		tellReady(s.readyFd)
+	}
+	if s.link != nil {
+		if err := s.link.Ready("serving " + m.Mountpoint()); err != nil {
+			log.Error("supervisor does not hear", slog.Any("error", err))
+		}
+	}
 	if !s.detached || s.logFile != "" { // else our parent says it
 		what := "mounted"
 		if taken {
@@ -109,16 +119,6 @@ func (s *server) announce(log *slog.Logger, m *actors.Mount, taken bool) {
 	}
 	if !s.detached && !taken {
 		fmt.Printf("mounted %s on %s\nchanges go to %s\n", s.shows(), m.Mountpoint(), s.upper)
-	}
-	if s.detached {
-		s.terminal.leave()
-		leaveTerminal(s.logFile)
-		tellReady(s.readyFd)
-	}
-	if s.link != nil {
-		if err := s.link.Ready("serving " + m.Mountpoint()); err != nil {
-			log.Error("supervisor does not hear", slog.Any("error", err))
-		}
 	}
 }
 
