@@ -113,10 +113,12 @@ func (s *Writer) drop() {
 // reconcile finds out which tree there is: the one without the call's effect, or one with it.
 func (s *Writer) reconcile(cut *cutOff) error {
 	err := s.compare(cut.node)
+	var without error // how it differs from the tree without the effect
 	for _, effect := range cut.effects {
 		if err == nil {
 			break
 		}
+		without = errors.Join(without, err)
 		effect()
 		err = s.compare(cut.node)
 	}
@@ -124,7 +126,7 @@ func (s *Writer) reconcile(cut *cutOff) error {
 		err = s.compareAll()
 	}
 	if err != nil {
-		return fmt.Errorf("after the mount went away in %q: %w", cut.call, err)
+		return fmt.Errorf("after the mount went away in %q: %w; without its effect: %v", cut.call, err, without)
 	}
 	return nil
 }
