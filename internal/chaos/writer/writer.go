@@ -118,7 +118,7 @@ func (s *Writer) reconcile(cut *cutOff) error {
 		if err == nil {
 			break
 		}
-		without = errors.Join(without, err)
+		without = errors.Join(without, fmt.Errorf("without its effect: %w", err))
 		effect()
 		err = s.compare(cut.node)
 	}
@@ -126,7 +126,7 @@ func (s *Writer) reconcile(cut *cutOff) error {
 		err = s.compareAll()
 	}
 	if err != nil {
-		return fmt.Errorf("after the mount went away in %q: %w; without its effect: %v", cut.call, err, without)
+		return fmt.Errorf("after the mount went away in %q: %w", cut.call, errors.Join(err, without))
 	}
 	return nil
 }
