@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -153,9 +152,7 @@ func (c *core) dropOrphans() error {
 		if c.index.Knows(o.Ino) {
 			continue
 		}
-		if err := c.upper.Store.Reap(o.Ino, o.Type); err != nil {
-			c.log.Warn("orphan stays until the next mount", slog.Uint64("ino", o.Ino), slog.Any("error", err))
-		}
+		c.reap(&reap{Ino: o.Ino, Type: o.Type})
 	}
 	return nil
 }
@@ -221,9 +218,7 @@ func (c *core) wakeByName(n *tree.Node) *tree.Node {
 	if dormant == nil || woken != n || n.IsDir() || !c.upper.Store.Kept(n.Ino) { // another one may be open by it
 		return woken
 	}
-	if err := c.upper.Store.Reap(n.Ino, n.Type); err != nil {
-		c.log.Warn("orphan stays until the next mount", slog.Uint64("ino", n.Ino), slog.Any("error", err))
-	}
+	c.reap(&reap{Ino: n.Ino, Type: n.Type})
 	return woken
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,11 +43,14 @@ func Elsewhere(device string) []Holder {
 	return holders
 }
 
-// LeaveAll takes our mounts out of the caller's mount name space, which must be a new and private one: its copies would keep the
-// servers alive after the unmount.
-func LeaveAll() error {
+// LeaveAll takes our mounts, but for those on the given mountpoints, out of the caller's mount name space, which must be a new and
+// private one: its copies would keep the servers alive after the unmount.
+func LeaveAll(but ...string) error {
 	ours, err := Ours()
 	for _, m := range ours {
+		if slices.Contains(but, m.Mountpoint) {
+			continue
+		}
 		err = errors.Join(err, unix.Unmount(m.Mountpoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW))
 	}
 	return err

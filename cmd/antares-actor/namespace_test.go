@@ -31,18 +31,8 @@ func alone(args []string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	ours, err := fusebridge.Ours()
-	if err != nil {
+	if err := fusebridge.LeaveAll(os.Getenv(keptVar)); err != nil {
 		return err
-	}
-	kept := os.Getenv(keptVar)
-	for _, m := range ours {
-		if m.Mountpoint == kept {
-			continue
-		}
-		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-			return err
-		}
 	}
 	program, err := exec.LookPath(args[0])
 	if err != nil {
