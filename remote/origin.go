@@ -52,6 +52,39 @@ type BatchSizer interface {
 	Sizes(ctx context.Context, ids []object.ID) ([]int64, error)
 }
 
+// Changelists is implemented by origins that know changelists.
+type Changelists interface {
+	// Changes returns what the changelist named link does, in no order. Paths are relative to the directory that the changelist
+	// belongs to, which the origin need not know. An unknown link gives ErrNotFound.
+	Changes(ctx context.Context, link string) ([]Change, error)
+}
+
+// LargeFiles is implemented by origins that serve Git LFS.
+type LargeFiles interface {
+	// LargeFile opens the size bytes that a Git LFS pointer names by their SHA-256. They are not verified yet: the caller
+	// hashes what it reads.
+	LargeFile(ctx context.Context, sum [32]byte, size int64) (Blob, error)
+}
+
+// Action is what a changelist does to a file, as Mega's API spells it.
+type Action string
+
+// The actions.
+const (
+	New      Action = "new"
+	Modified Action = "modified"
+	Deleted  Action = "deleted"
+	Renamed  Action = "renamed" // OldPath is there no longer; the content may have changed as well
+)
+
+// Change is what a changelist does to one file.
+type Change struct {
+	Action  Action
+	Path    string    // slash separated, without a leading slash
+	OldPath string    // of Renamed
+	ID      object.ID // the new blob; of Deleted, the old one
+}
+
 // Commit is what a mount is pinned to.
 type Commit struct {
 	ID   object.ID
