@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -88,8 +89,28 @@ func parseMode(s string) (Mode, error) {
 	}
 }
 
-// AppendTree appends the payload form of the entries to dst, in the order given (git sorts by name, directories as if
-// their name ended in a slash).
+// SortEntries puts entries into git's order: by the bytes of the names, directories as if their name ended in a slash.
+func SortEntries(entries []Entry) {
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(sortName(a), sortName(b)) })
+}
+
+func sortName(e Entry) string {
+	if e.Mode == ModeTree {
+		return e.Name + "/"
+	}
+	return e.Name
+}
+
+// ModeByContent guesses the mode of a blob of which nothing but its first bytes is known (4 are enough): scripts and ELF files
+// are executable.
+func ModeByContent(start []byte) Mode {
+	if bytes.HasPrefix(start, []byte("#!")) || bytes.HasPrefix(start, []byte("\x7fELF")) {
+		return ModeExec
+	}
+	return ModeFile
+}
+
+// AppendTree appends the payload form of the entries to dst, in the order given (git's is that of SortEntries).
 func AppendTree(dst []byte, entries []Entry) []byte {
 	for _, e := range entries {
 		dst = strconv.AppendUint(dst, uint64(e.Mode), 8)

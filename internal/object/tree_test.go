@@ -112,3 +112,32 @@ func FuzzParseTree(f *testing.F) {
 		}
 	})
 }
+
+func TestSortEntries(t *testing.T) {
+	names := []string{"foo-bar", "foo.txt", "foo/", "foo0", "foo0/", "z", "\xff"} // git's order; a slash marks directories
+	entries := make([]object.Entry, 0, len(names))
+	for i := range names {
+		e := object.Entry{Name: names[len(names)-1-i], Mode: object.ModeFile}
+		if name, isDir := strings.CutSuffix(e.Name, "/"); isDir {
+			e.Name, e.Mode = name, object.ModeTree
+		}
+		entries = append(entries, e)
+	}
+	object.SortEntries(entries)
+	for i, e := range entries {
+		if e.Name != strings.TrimSuffix(names[i], "/") {
+			t.Errorf("entry %d is %q, want %q", i, e.Name, names[i])
+		}
+	}
+}
+
+func TestModeByContent(t *testing.T) {
+	for in, want := range map[string]object.Mode{
+		"": object.ModeFile, "#": object.ModeFile, "#!": object.ModeExec, "#!/bin/sh\n": object.ModeExec, " #!": object.ModeFile,
+		"\x7fEL": object.ModeFile, "\x7fELF\x02": object.ModeExec, "text": object.ModeFile,
+	} {
+		if got := object.ModeByContent([]byte(in)); got != want {
+			t.Errorf("%q: %o, want %o", in, got, want)
+		}
+	}
+}
