@@ -15,7 +15,7 @@ KILLS  := 200
 MODE   := kill
 
 .DEFAULT_GOAL := build
-.PHONY: build test race programs lint bench demo cover fmt help deps fuzz-ops \
+.PHONY: build test race programs lint bench bench-cold demo cover fmt help deps fuzz-ops \
 	conform-pjdfstest conform-unionmount conform-xfstests conform-fsx chaos
 
 build: ## build bin/antares-actor
@@ -39,6 +39,10 @@ lint: $(LINTER) ## run the linters and the check of file lengths
 
 bench: deps ## compare with plain ext4, overlayfs and fuse-overlayfs, as root; ARGS=-quick for a trial
 	go run ./bench $(ARGS)
+
+bench-cold: deps ## measure cold mounts of a server 0, 1, 5 and 20 ms away, as root; writes bench/COLD.md; ARGS=-quick for a trial
+	.ci/install-deps curl
+	go run ./bench cold $(ARGS)
 
 fuzz-ops: deps ## compare OPS random operations with a plain directory and with kernel overlayfs, by seeds from SEED on
 	ANTARES_OPS=$(OPS) ANTARES_SEED=$(SEED) go test -v -count=1 -timeout 2h -run 'TestRandomOperations|TestUppers' ./cmd/antares-actor

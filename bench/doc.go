@@ -3,6 +3,7 @@
 //	go run ./bench                  # a large Go module, five rounds, layers on ext4 and on tmpfs; as root
 //	go run ./bench -quick           # a small made-up tree, one round: does the harness work?
 //	go run ./bench -help
+//	go run ./bench cold             # cold mounts of a server, at several round trip times: bench/COLD.md
 //
 // # Method
 //
@@ -27,6 +28,14 @@
 //   - gofuse-memory, gofuse-loopback: bare go-fuse servers, for the cold lookups only. The first answers from memory and so
 //     is the price of the protocol itself; the second asks the lower layer each time;
 //   - whatever -extra names.
+//
+// # Cold mounts
+//
+// `bench cold` is about the way to the origin. It generates repositories (git fast-import), serves them with monoserver from a
+// process of its own, with the objects in memory (origin.go) and a round trip time before each listener (delay.go), and
+// counts the requests (ledger.go). Each case (cold_cases.go) mounts anew, with an empty cache, and takes turns with a client
+// that only gets the same objects (floor.go), or with curl. A run in which the server got fewer requests than there are
+// objects was not cold, and fails. The report (bench/COLD.md) has medians, ratios, what was asked of them, and the verdicts.
 //
 // # Cleaning up
 //

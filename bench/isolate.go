@@ -18,12 +18,13 @@ func role() (name, scratch string) {
 	return name, scratch
 }
 
-// isolate runs the harness in a mount namespace of its own and removes what it leaves on disk.
-func isolate(ctx context.Context, o options) error {
+// isolate runs the harness in a mount namespace of its own, with a scratch directory below parent, and removes what it leaves
+// on disk.
+func isolate(ctx context.Context, parent string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("run it as root: it makes a loop device and kernel mounts")
 	}
-	scratch, err := os.MkdirTemp(o.scratch, "antares-bench-")
+	scratch, err := os.MkdirTemp(parent, "antares-bench-")
 	if err != nil {
 		return err
 	}

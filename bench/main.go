@@ -18,6 +18,9 @@ const (
 	roleRunner   = "runner"
 	roleWorkload = "workload"
 	roleServer   = "server"
+	roleOrigin   = "origin"
+	roleFloor    = "floor"
+	roleMany     = "many"
 )
 
 func main() {
@@ -37,16 +40,37 @@ func dispatch(ctx context.Context, name, scratch string) error {
 		return serveTask(os.Stdin, os.Stdout)
 	case roleServer:
 		return serveTree(os.Args[1:])
+	case roleOrigin:
+		return serveOrigin(os.Stdin, os.Stdout)
+	case roleFloor:
+		return serveFloor(os.Stdin, os.Stdout)
+	case roleMany:
+		return serveMany(os.Stdin, os.Stdout)
+	case roleRunner:
+		if err := fusebridge.LeaveAll(); err != nil {
+			return err
+		}
+	}
+	if len(os.Args) > 1 && os.Args[1] == "cold" {
+		return dispatchCold(ctx, name, scratch, os.Args[2:])
 	}
 	o, err := parseOptions(os.Args[1:], os.Stderr)
 	if err != nil {
 		return err
 	}
 	if name == roleRunner {
-		if err := fusebridge.LeaveAll(); err != nil {
-			return err
-		}
 		return run(ctx, o, scratch)
 	}
-	return isolate(ctx, o)
+	return isolate(ctx, o.scratch)
+}
+
+func dispatchCold(ctx context.Context, name, scratch string, args []string) error {
+	o, err := parseColdOptions(args, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if name == roleRunner {
+		return runCold(ctx, o, scratch)
+	}
+	return isolate(ctx, o.scratch)
 }
