@@ -47,6 +47,8 @@ type Call struct {
 	request uint64 // Caller.Request
 	resent  bool   // Caller.Resent
 
+	early <-chan struct{} // closed when the caller has what it needs before the answer; nil if that cannot happen
+
 	err  error
 	node *tree.Node // the node that the request made
 	attr tree.Attr
@@ -87,7 +89,7 @@ func (c *Call) finish(err error) {
 // signalPoll is how often a waiting request looks for a signal that should end it: the kernel reports the first only.
 const signalPoll = 100 * time.Millisecond
 
-// wait returns when the call is answered, or abandons it when the caller should not be kept: ErrInterrupted then, and the
+// wait returns when the call is answered, or early when that is not needed any more, or abandons it when the caller should not be kept: ErrInterrupted then, and the
 // request has had no effect. An interrupt alone is no reason: the runtime of a Go program is interrupted many times a
 // second by signals that it handles itself, a shell by its children, and neither expects EINTR from stat(2). See
 // wantsOut.
@@ -95,6 +97,8 @@ func (c *Call) wait(who Caller) error {
 	select {
 	case <-c.done:
 		return c.err
+	case <-c.early:
+		return nil
 	case <-who.Cancel:
 	}
 	poll := time.NewTicker(signalPoll)
@@ -106,6 +110,8 @@ func (c *Call) wait(who Caller) error {
 		select {
 		case <-c.done:
 			return c.err
+		case <-c.early:
+			return nil
 		case <-poll.C:
 		}
 	}

@@ -24,6 +24,7 @@ type core struct {
 	local   *layer.Local
 	dicfuse *layer.Dicfuse
 	source  *source
+	spoils  spoils
 	conn    atomic.Pointer[Conn] // nil until attached
 
 	journal *tree.Journal          // nil: the mount ends with this process

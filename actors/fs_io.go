@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,13 +17,19 @@ func (f *FS) Read(who Caller, ino uint64, p []byte, off int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := f.core.spoils.check(ino, off, time.Now); err != nil {
+		return 0, err
+	}
 	for range maxReloads {
 		s := n.State()
 		count, err := f.core.layerOf(s).ReadAt(n, s, p, off)
 		if !errors.Is(err, layer.ErrNotLoaded) {
 			return count, err
 		}
-		if err := f.fetch(who, s); err != nil {
+		if count, ok := f.readArriving(n, s, p, off); ok {
+			return count, nil
+		}
+		if err := f.fetchPart(who, s, off+int64(len(p))); err != nil {
 			return 0, err
 		}
 	}

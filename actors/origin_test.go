@@ -26,6 +26,7 @@ type fakeOrigin struct {
 	mu     sync.Mutex
 	asked  map[string]int // by "tree PATH" and "blob ID"
 	before func(ctx context.Context, what string) error
+	body   func(ctx context.Context, b []byte) io.Reader // nil, or how a blob's bytes come
 }
 
 var _ remote.Origin = (*fakeOrigin)(nil)
@@ -127,7 +128,14 @@ func (o *fakeOrigin) Tree(ctx context.Context, ref remote.TreeRef) (remote.Tree,
 // Blob implements remote.Origin.
 func (o *fakeOrigin) Blob(ctx context.Context, id object.ID) (remote.Blob, error) {
 	b, err := o.answer(ctx, "blob "+id.String(), id)
-	return remote.Blob{ReadCloser: io.NopCloser(bytes.NewReader(b)), Size: int64(len(b))}, err
+	o.mu.Lock()
+	body := o.body
+	o.mu.Unlock()
+	r := io.Reader(bytes.NewReader(b))
+	if body != nil {
+		r = body(ctx, b)
+	}
+	return remote.Blob{ReadCloser: io.NopCloser(r), Size: int64(len(b))}, err
 }
 
 // String implements remote.Origin.

@@ -21,6 +21,19 @@ type Content interface {
 	Open(id object.ID) (*os.File, error)
 	PutBytes(kind object.Kind, id object.ID, b []byte) error
 	Put(kind object.Kind, id object.ID, size int64, r io.Reader) (int64, error)
+
+	Arriving
+}
+
+// Arriving is the part of a content store that lets a large object be read while it is being put.
+type Arriving interface {
+	// Await returns a channel that is closed when the bytes before end can be read. Nothing closes it if the put fails, or is
+	// not one of a large object. The caller calls leave in the end.
+	Await(id object.ID, end int64) (ready <-chan struct{}, leave func())
+
+	// ReadArriving is ReadAt while the object is being put, and false if the bytes are not here. They are not verified yet: if
+	// they turn out to be wrong, spoiled is called before the put returns, once for each key.
+	ReadArriving(id object.ID, p []byte, off int64, key any, spoiled func()) (int, bool)
 }
 
 // smallBlob is the size in bytes up to which a blob is fetched when only its size was asked for: whoever stats a small

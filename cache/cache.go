@@ -42,6 +42,7 @@ type Store struct {
 	overflow *overflow // what the disk has not taken yet, or would not take
 	behind   *behind   // writes small objects to disk
 	large    *handles  // open files of large objects
+	arrivals *arrivals // large objects that are being put
 	buffers  buffers
 	counters counters
 	warned   atomic.Bool // of a disk that takes no more objects
@@ -70,6 +71,7 @@ func Open(cfg Config) (*Store, error) {
 		disk:     d,
 		overflow: newOverflow(cfg.MemoryBytes),
 		large:    newHandles(),
+		arrivals: newArrivals(),
 		buffers:  newBuffers(),
 	}
 	s.behind = newBehind(func(id object.ID, b []byte) { s.writeOut(id, b) })

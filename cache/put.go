@@ -35,8 +35,11 @@ func (s *Store) Sync() { s.behind.sync() }
 
 // Put stores an object from a stream of size bytes (-1: not known) and returns how many there were. A body that ends
 // early gives io.ErrUnexpectedEOF, one that does not hash to the id ErrMismatch; both leave nothing. Objects above
-// SmallMax pass through a fixed buffer, whatever their size.
+// SmallMax pass through a fixed buffer, whatever their size, and can be read as they come (ReadArriving) if it is known.
 func (s *Store) Put(kind object.Kind, id object.ID, size int64, r io.Reader) (int64, error) {
+	if size > SmallMax {
+		return s.putLarge(kind, id, size, r)
+	}
 	head, err := readHead(r, size)
 	if err != nil {
 		return 0, fmt.Errorf("put object %s: %w", id, err)
@@ -53,7 +56,7 @@ func (s *Store) Put(kind object.Kind, id object.ID, size int64, r io.Reader) (in
 // readHead reads what Put needs to decide by: a small body whole, with a byte more to see that it ends there.
 func readHead(r io.Reader, size int64) ([]byte, error) {
 	limit := size + 1
-	if size < 0 || size > SmallMax {
+	if size < 0 {
 		limit = SmallMax + 1
 	}
 	var buf bytes.Buffer
@@ -76,7 +79,7 @@ func checkLength(id object.ID, n, size int64) error {
 }
 
 // putLarge spools to a temp file and gives it the object's name once it has proved itself.
-func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader) (int64, error) {
+func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader) (_ int64, err error) {
 	f, err := s.disk.create()
 	if err != nil {
 		return s.keep(kind, id, size, r, err)
@@ -85,6 +88,10 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 	buf := s.buffers.take()
 	defer s.buffers.give(buf)
 	sp := newSpool(f, kind, size)
+	if size > SmallMax {
+		sp.stream = s.arrivals.begin(id, f, size)
+		defer func() { sp.stream.end(err, sp.soFar()) }()
+	}
 	if err := sp.copy(r, *buf); err != nil {
 		return 0, fmt.Errorf("put object %s: after %d bytes: %w", id, sp.n, err)
 	}

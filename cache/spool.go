@@ -30,6 +30,7 @@ type spool struct {
 	n      int64     // bytes written
 	failed error     // of w
 	rest   []byte    // read when w failed, and not written; aliases the buffer
+	stream *stream   // those who read along
 }
 
 func newSpool(w io.Writer, kind object.Kind, size int64) *spool {
@@ -49,10 +50,7 @@ func (sp *spool) copy(r io.Reader, buf []byte) error {
 				sp.rest = buf[:n]
 				return nil
 			}
-			sp.n += int64(n)
-			if sp.h != nil {
-				sp.h.Write(buf[:n])
-			}
+			sp.took(buf[:n])
 		}
 		if err == io.EOF {
 			return nil
@@ -62,6 +60,34 @@ func (sp *spool) copy(r io.Reader, buf []byte) error {
 		}
 	}
 	return nil
+}
+
+// took counts and hashes what was written.
+func (sp *spool) took(b []byte) {
+	for at := sp.stream.next(sp.n); at > 0 && at <= sp.n+int64(len(b)); at = sp.stream.next(sp.n) {
+		part := b[:at-sp.n]
+		sp.add(part)
+		sp.stream.prove(at, sp.soFar().sum)
+		b = b[len(part):]
+	}
+	sp.add(b)
+	sp.stream.advance(sp.n)
+}
+
+func (sp *spool) add(b []byte) {
+	sp.n += int64(len(b))
+	if sp.h != nil {
+		sp.h.Write(b)
+	}
+}
+
+// soFar is the proof of what was written.
+func (sp *spool) soFar() proof {
+	p := proof{n: sp.n}
+	if sp.h != nil {
+		sp.h.Sum(p.sum[:0])
+	}
+	return p
 }
 
 // sum is the id of what was copied; reread computes it when it could not be hashed on the way.
