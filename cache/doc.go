@@ -25,6 +25,13 @@
 // believed. A wrong clock at worst verifies too often. Verification on reading does not know the object's kind, so it
 // tries blob, then tree, then commit.
 //
+// # Objects that arrive
+//
+// A large object of known size can be read while it is being put: Await tells when a range has come, ReadArriving reads it
+// from the temp file. What is read so is not verified. The last 64 KiB are held back until the whole is, so that nobody reads
+// a damaged object to its end. Who got bytes of one is told before Put returns ErrMismatch. A Put whose body breaks off says
+// nothing of the bytes that came; the next one for the object hashes as many, and tells if they differ.
+//
 // # Failure
 //
 // A disk that is full or broken never fails a read that memory can serve: the Store warns once, counts DiskErrors, and
