@@ -199,6 +199,7 @@ func TestRefusedMountsLeaveNoDefaultDirectories(t *testing.T) {
 func TestBadCommandLinesAreRefused(t *testing.T) {
 	t.Parallel()
 	lab := suite.New(t)
+	repo := origintest.NewRepo(t).Dir
 	for _, c := range []struct {
 		args []string
 		says []string
@@ -211,6 +212,13 @@ func TestBadCommandLinesAreRefused(t *testing.T) {
 		{[]string{"run"}, []string{"COMMAND"}},
 		{[]string{"list", "x"}, []string{"list", "list --help"}},
 		{[]string{"mono", "--git", "/nonexistent"}, []string{"/nonexistent", "git repository"}},
+		{[]string{"mono", "--git", repo, "--head", "nope"}, []string{"--head", `"nope"`}},
+		{[]string{"mono", "--git", repo, "--cl", "nope"}, []string{`--cl "nope"`, "LINK=REV"}},
+		{[]string{"mono", "--git", repo, "--cl", "A=nope"}, []string{"changelist A", `"nope"`}},
+		{[]string{"mono", "--git", repo, "--cl", "A=HEAD..nope"}, []string{"changelist A", `"nope"`}},
+		{[]string{"mono", "--git", repo, "--cl", "A=@/nonexistent"}, []string{"--cl A", "/nonexistent"}},
+		{[]string{"mono", "--git", repo, "--cl", "a/b=HEAD"}, []string{`"a/b"`, "letters"}},
+		{[]string{"mono", "--git", repo, "--cl-path", "A=dir"}, []string{`--cl-path "A=dir"`}},
 		{[]string{"mono", "--log-level", "loud"}, []string{"loud", "give debug, info"}},
 		{[]string{"mount", "--origin", "git:/nonexistent@v1", "--rev", "v2", "x"}, []string{"v1", "v2", "give one"}},
 	} {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,9 @@ type monoCommand struct {
 	git      string
 	listen   string
 	logLevel string
+	head     string
+	cls      []string
+	clPaths  []string
 }
 
 func newMonoCommand() *cobra.Command {
@@ -30,6 +35,9 @@ Mega server, and to test it. It prints its address when it can be asked, and run
 	}
 	cmd.Flags().StringVar(&c.git, "git", ".", "the repository")
 	cmd.Flags().StringVar(&c.listen, "listen", "127.0.0.1:8000", "address; port 0 picks a free one")
+	cmd.Flags().StringVar(&c.head, "head", "", "the commit to serve (default: the repository's HEAD, also when it moves)")
+	cmd.Flags().StringArrayVar(&c.cls, "cl", nil, "a changelist: LINK=REV, LINK=BASE..REV, LINK=@PATCHFILE or LINK=BASE..@PATCHFILE; repeat it")
+	cmd.Flags().StringArrayVar(&c.clPaths, "cl-path", nil, "LINK=PATH: the directory that a changelist belongs to")
 	cmd.Flags().StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -44,10 +52,67 @@ func (c *monoCommand) run(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	defer func() { _ = repo.Close() }()
+	server := monoserver.New(repo, log)
+	if err := c.prepare(ctx, server); err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", c.listen)
 	if err != nil {
 		return fmt.Errorf("%w on %s: %w: choose another --listen", errBind, c.listen, err)
 	}
 	fmt.Fprintf(os.Stdout, "serving %s on http://%s\n", c.git, ln.Addr())
-	return monoserver.Serve(ctx, ln, monoserver.New(repo, log), log)
+	return monoserver.Serve(ctx, ln, server, log)
+}
+
+// prepare gives the server what the flags say.
+func (c *monoCommand) prepare(ctx context.Context, server *monoserver.Server) error {
+	if c.head != "" {
+		if _, err := server.SetHead(ctx, c.head); err != nil {
+			return fmt.Errorf("%w: --head: %w", errUsage, err)
+		}
+	}
+	cls, err := c.changelists()
+	if err != nil {
+		return err
+	}
+	for _, cl := range cls {
+		if err := server.AddChangelist(ctx, cl); err != nil {
+			return fmt.Errorf("%w: --cl: %w", errUsage, err)
+		}
+	}
+	return nil
+}
+
+// changelists reads --cl and --cl-path, and the patch files that they name.
+func (c *monoCommand) changelists() ([]monoserver.Changelist, error) {
+	var cls []monoserver.Changelist
+	for _, flag := range c.cls {
+		link, what, ok := strings.Cut(flag, "=")
+		if !ok || link == "" || what == "" {
+			return nil, fmt.Errorf("%w: --cl %q: give LINK=REV, LINK=BASE..REV, LINK=@PATCHFILE or LINK=BASE..@PATCHFILE", errUsage, flag)
+		}
+		cl := monoserver.Changelist{Link: link, Rev: what}
+		base, file, found := strings.Cut(what, "..@")
+		if !found {
+			file, found = strings.CutPrefix(what, "@")
+			base = ""
+		}
+		if found {
+			patch, err := os.ReadFile(file)
+			if err != nil {
+				return nil, fmt.Errorf("%w: --cl %s: %w", errUsage, link, err)
+			}
+			cl.Rev, cl.Base, cl.Patch = "", base, string(patch)
+		}
+		cls = append(cls, cl)
+	}
+	for _, flag := range c.clPaths {
+		link, path, ok := strings.Cut(flag, "=")
+		i := slices.IndexFunc(cls, func(cl monoserver.Changelist) bool { return cl.Link == link })
+		if !ok || i < 0 {
+			return nil, fmt.Errorf("%w: --cl-path %q: give LINK=PATH, with the LINK of a --cl", errUsage, flag)
+		}
+		cls[i].Path = path
+	}
+	return cls, nil
 }

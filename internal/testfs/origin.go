@@ -11,15 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mono serves a git repository by "antares-actor mono" until the test ends, and returns its address.
-func (l *Lab) Mono(repo string) string {
+// Mono serves a git repository by "antares-actor mono" until the test ends, with these flags too, and returns
+// its address.
+func (l *Lab) Mono(repo string, flags ...string) string {
 	l.t.Helper()
 	log, err := os.Create(l.Path("mono" + fmtInt(l.number())))
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(l.Program(), "mono", "--git", repo, "--listen", "127.0.0.1:0")
+	cmd := exec.Command(l.Program(), append([]string{"mono", "--git", repo, "--listen", "127.0.0.1:0"}, flags...)...)
 	cmd.Dir, cmd.Env, cmd.Stderr = "/", l.Env(), log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM}
 	stdout, err := cmd.StdoutPipe()

@@ -3,7 +3,6 @@ package monoserver
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -44,7 +43,7 @@ func (s *Server) latestCommit(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) lastChange(ctx context.Context, c remote.Commit, names []string) (remote.Commit, error) {
-	if _, err := s.entryAt(ctx, c, names); err != nil {
+	if _, err := entryAt(ctx, s.repo, c.Tree, names); err != nil {
 		return remote.Commit{}, err
 	}
 	id, err := s.repo.LastChange(ctx, c.ID, strings.Join(names, "/"))
@@ -71,11 +70,6 @@ func describe(c remote.Commit, payload []byte) commitInfo {
 	first, _, _ := bytes.Cut(bytes.TrimLeft(message, "\n"), []byte("\n"))
 	info.ShortMessage = string(first)
 	return info
-}
-
-// clFiles answers for a changelist's files. This server serves a plain git repository, which has none.
-func (s *Server) clFiles(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, r, http.StatusNotFound, fmt.Errorf("cl %q: %w", r.PathValue("link"), remote.ErrNotFound))
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,6 @@
 // Package monoserver is a small Mega-compatible server: the read routes of Mega's mono API that file systems use, over a
-// git repository on disk. It is what `antares-actor mono` runs, and what the mega driver's tests talk to.
+// git repository on disk. It is what `antares-actor mono` runs, and what the tests of everything that reads from a Mega
+// server talk to.
 //
 // # Compatibility
 //
@@ -11,15 +12,32 @@
 //	GET /api/v1/file/blob/{oid}     a blob's bytes (HEAD too); a Range is ignored; an id that is not hex is a 500
 //	GET /api/v1/file/tree           the head's raw tree object; 200 and no bytes when missing or not the oid asked for
 //	GET /api/v1/latest-commit       the commit that last changed a path; "/" is the head; no envelope
-//	GET /api/v1/cl/{link}/files-list   404: this server knows no changelists
+//	GET /api/v1/cl/{link}/files-list   what a changelist does to which file, in no order; 404 if there is none
 //	GET /api/v1/status, GET /       "http ready"
 //
-// On the tree routes every error is a 500 with the same message, an unknown `refs` included. `refs` is empty (the
-// repository's HEAD), a commit id of 40 hex digits, or a tag.
+// On the tree routes every error is a 500 with the same message, an unknown `refs` included. `refs` is empty (the head), a
+// commit id of 40 hex digits, or a tag.
+//
+// # As a test's server
+//
+// All of these may be called at any time, and hold for each request that comes later:
+//
+//	s := monoserver.New(repo, log)                                      // an http.Handler
+//	s.SetHead(ctx, "v2")                                                // the head moves
+//	s.AddChangelist(ctx, monoserver.Changelist{Link: "CL1", Rev: "v1..v2", Path: "project"})
+//	s.Faults().Add(fault.Rule{Route: "/file/blob/", Count: 2, Fault: fault.Status(503)})
+//	s.Traffic()["/api/v1/file/blob/{oid}"].Objects[id]                  // how often this blob was asked for
+//
+// A changelist is settled when it is added, from two commits or from a patch. What it lists is what Mega would: files by
+// content alone, so a change of mode is none; a rename with old_path and similarity and no entry for the old path; a
+// submodule as a file whose id is no blob. Renames are git's (-M), and above 1,000 files that came or went only exact ones.
 //
 // # Ownership and failure
 //
-// A Server holds no state but its counters; the repository stays its caller's, who closes it after the last request.
+// The repository stays its caller's, who closes it after the last request. Nothing is written to it: the blobs that a patch
+// makes are held in memory. The server follows the repository's HEAD until SetHead, and resolves the head once for each
+// request. Counters and faults are the server's own.
+//
 // A blob that cannot be read to its end breaks the connection, so that no client takes the part for the whole.
 // The server does not authenticate anybody: bind it to the loopback address unless everybody may read the repository.
 package monoserver

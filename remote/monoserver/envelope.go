@@ -1,9 +1,11 @@
 package monoserver
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/antares-actor/antares-actor/remote"
 )
@@ -43,11 +45,16 @@ func statusOf(err error) int {
 }
 
 func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	enc := json.NewEncoder(w)
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false) // names come out as they are, as from Mega
 	if err := enc.Encode(v); err != nil {
-		s.log.DebugContext(r.Context(), "client left", "url", r.URL.String(), "err", err)
+		s.log.WarnContext(r.Context(), "request failed", "url", r.URL.String(), "err", err)
+		w.WriteHeader(http.StatusInternalServerError)
+		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // a client that left needs no answer
 }

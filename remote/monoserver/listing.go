@@ -48,10 +48,10 @@ func (s *Server) list(ctx context.Context, refs string, names []string) ([]objec
 	if err != nil {
 		return nil, err
 	}
-	dir, err := s.entryAt(ctx, c, names)
+	dir, err := entryAt(ctx, s.repo, c.Tree, names)
 	if err == nil {
 		var entries []object.Entry
-		if entries, err = s.entries(ctx, dir); err == nil {
+		if entries, err = listEntries(ctx, s.repo, dir); err == nil {
 			slices.SortFunc(entries, func(a, b object.Entry) int {
 				return cmp.Or(cmp.Compare(contentType(a.Mode), contentType(b.Mode)), cmp.Compare(a.Name, b.Name))
 			})
@@ -84,7 +84,7 @@ func (s *Server) dirHash(w http.ResponseWriter, r *http.Request) {
 	c, err := s.commit(r.Context(), r.URL.Query().Get("refs"))
 	if err == nil && len(names) > 0 {
 		var e object.Entry
-		e, err = s.entryAt(r.Context(), c, names)
+		e, err = entryAt(r.Context(), s.repo, c.Tree, names)
 		if err == nil && e.Mode == object.ModeTree {
 			items = append(items, hashItem{Name: e.Name, ContentType: contentType(e.Mode), OID: e.ID.String()})
 		}

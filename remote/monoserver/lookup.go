@@ -12,9 +12,11 @@ import (
 
 // queryPath returns the names in the request's path parameter: an absolute path whose slashes may be doubled, missing
 // in front or trailing. No parameter is the root.
-func queryPath(r *http.Request) []string {
+func queryPath(r *http.Request) []string { return splitPath(r.URL.Query().Get("path")) }
+
+func splitPath(path string) []string {
 	var names []string
-	for name := range strings.SplitSeq(r.URL.Query().Get("path"), "/") {
+	for name := range strings.SplitSeq(path, "/") {
 		if name != "" && name != "." {
 			names = append(names, name)
 		}
@@ -22,10 +24,10 @@ func queryPath(r *http.Request) []string {
 	return names
 }
 
-// commit resolves a refs parameter: empty is HEAD, 40 hex digits a commit, everything else a tag.
+// commit resolves a refs parameter: empty is the head, 40 hex digits a commit, everything else a tag.
 func (s *Server) commit(ctx context.Context, refs string) (remote.Commit, error) {
 	if refs == "" {
-		return s.repo.Pin(ctx, "")
+		return s.Head(ctx)
 	}
 	if _, err := object.Parse(refs); err == nil && !strings.HasPrefix(refs, "sha1:") {
 		return s.repo.Pin(ctx, refs)
@@ -33,12 +35,17 @@ func (s *Server) commit(ctx context.Context, refs string) (remote.Commit, error)
 	return s.repo.Pin(ctx, "refs/tags/"+refs)
 }
 
-// entryAt walks from a commit's root to the entry of the last name; no names give the root itself.
+// trees reads tree objects.
+type trees interface {
+	Tree(ctx context.Context, ref remote.TreeRef) (remote.Tree, error)
+}
+
+// entryAt walks from a root tree to the entry of the last name; no names give the root itself.
 // A name that is not there, or that stands below something that is no directory, is remote.ErrNotFound.
-func (s *Server) entryAt(ctx context.Context, c remote.Commit, names []string) (object.Entry, error) {
-	at := object.Entry{Mode: object.ModeTree, ID: c.Tree}
+func entryAt(ctx context.Context, repo trees, root object.ID, names []string) (object.Entry, error) {
+	at := object.Entry{Mode: object.ModeTree, ID: root}
 	for _, name := range names {
-		entries, err := s.entries(ctx, at)
+		entries, err := listEntries(ctx, repo, at)
 		if err != nil {
 			return object.Entry{}, err
 		}
@@ -51,9 +58,9 @@ func (s *Server) entryAt(ctx context.Context, c remote.Commit, names []string) (
 	return at, nil
 }
 
-// entries lists a directory's entry; anything else is remote.ErrNotFound.
-func (s *Server) entries(ctx context.Context, dir object.Entry) ([]object.Entry, error) {
-	payload, err := s.payload(ctx, dir)
+// listEntries lists a directory's entry; anything else is remote.ErrNotFound.
+func listEntries(ctx context.Context, repo trees, dir object.Entry) ([]object.Entry, error) {
+	payload, err := treePayload(ctx, repo, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +71,12 @@ func (s *Server) entries(ctx context.Context, dir object.Entry) ([]object.Entry,
 	return entries, nil
 }
 
-// payload returns a directory's raw tree object.
-func (s *Server) payload(ctx context.Context, dir object.Entry) ([]byte, error) {
+// treePayload returns a directory's raw tree object.
+func treePayload(ctx context.Context, repo trees, dir object.Entry) ([]byte, error) {
 	if dir.Mode != object.ModeTree {
 		return nil, fmt.Errorf("%q is no directory: %w", dir.Name, remote.ErrNotFound)
 	}
-	t, err := s.repo.Tree(ctx, remote.TreeRef{ID: dir.ID})
+	t, err := repo.Tree(ctx, remote.TreeRef{ID: dir.ID})
 	return t.Payload, err
 }
 

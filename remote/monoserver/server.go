@@ -2,16 +2,17 @@ package monoserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
+	"github.com/antares-actor/antares-actor/remote/fault"
 	"github.com/antares-actor/antares-actor/remote/gitrepo"
 )
 
@@ -22,16 +23,25 @@ type Repository interface {
 	Object(ctx context.Context, id object.ID) (object.Kind, []byte, error)
 	// LastChange returns the newest commit, from this one backwards, that changed path.
 	LastChange(ctx context.Context, from object.ID, path string) (object.ID, error)
+	// Diff lists what differs between two trees.
+	Diff(ctx context.Context, from, to object.ID) ([]gitrepo.Difference, error)
+	// Apply calls use with a repository that also has what a patch makes of a commit, and with the tree that it makes.
+	Apply(ctx context.Context, to object.ID, patch []byte, use func(patched *gitrepo.Repo, tree object.ID) error) error
 }
 
 var _ Repository = (*gitrepo.Repo)(nil)
 
-// Server answers Mega's read API. It is an http.Handler, safe for concurrent use.
+// Server answers Mega's read API. It is an http.Handler. All its methods may be called at any time, from any goroutine.
 type Server struct {
-	repo   Repository // its caller's
-	log    *slog.Logger
-	mux    *http.ServeMux            // immutable
-	counts map[string]*atomic.Uint64 // by route pattern; the map is immutable
+	repo     Repository // its caller's
+	log      *slog.Logger
+	mux      *http.ServeMux      // immutable
+	counters map[string]*counter // by route pattern; the map is immutable
+	faults   fault.Set
+
+	head        atomic.Pointer[remote.Commit] // nil follows the repository's HEAD
+	quirks      atomic.Pointer[Quirks]        // never nil
+	changelists sync.Map                      // *changes by link
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -41,29 +51,48 @@ func New(repo Repository, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{repo: repo, log: log, mux: http.NewServeMux(), counts: make(map[string]*atomic.Uint64)}
-	s.route("/api/v1/tree/content-hash", s.contentHash)
-	s.route("/api/v1/tree/dir-hash", s.dirHash)
-	s.route("/api/v1/tree", s.tree)
-	s.route("/api/v1/file/blob/{oid}", s.blob)
-	s.route("/api/v1/file/tree", s.rawTree)
-	s.route("/api/v1/latest-commit", s.latestCommit)
-	s.route("/api/v1/cl/{link}/files-list", s.clFiles)
-	s.route("/api/v1/status", s.status)
-	s.route("/{$}", s.status)
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	s := &Server{repo: repo, log: log, mux: http.NewServeMux(), counters: make(map[string]*counter)}
+	s.SetQuirks(Quirks{})
+	s.get("/api/v1/tree/content-hash", pathOf, s.contentHash)
+	s.get("/api/v1/tree/dir-hash", pathOf, s.dirHash)
+	s.get("/api/v1/tree", pathOf, s.tree)
+	s.get("/api/v1/file/blob/{oid}", valueOf("oid"), s.blob)
+	s.get("/api/v1/file/tree", pathOf, s.rawTree)
+	s.get("/api/v1/latest-commit", pathOf, s.latestCommit)
+	s.get("/api/v1/cl/{link}/files-list", valueOf("link"), s.clFiles)
+	s.get("/api/v1/status", urlOf, s.status)
+	s.get("/{$}", urlOf, s.status)
+	s.route("", "/", urlOf, func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusNotFound, fmt.Errorf("no such route: %s", r.URL.Path))
 	})
 	return s
 }
 
-// route registers a handler for GET (and so HEAD) with its counter.
-func (s *Server) route(path string, h func(http.ResponseWriter, *http.Request)) {
-	n := new(atomic.Uint64)
-	s.counts[path] = n
-	s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-		n.Add(1)
-		h(w, r)
+// Faults returns the faults that requests meet. They stand behind the counters, and before the answers.
+func (s *Server) Faults() *fault.Set { return &s.faults }
+
+// What a request names, for its route's counter.
+func pathOf(r *http.Request) string { return "/" + strings.Join(queryPath(r), "/") }
+func urlOf(r *http.Request) string  { return r.URL.Path }
+func valueOf(name string) func(*http.Request) string {
+	return func(r *http.Request) string { return r.PathValue(name) }
+}
+
+// get registers a handler for GET, and so for HEAD.
+func (s *Server) get(path string, object func(*http.Request) string, h http.HandlerFunc) {
+	s.route("GET ", path, object, h)
+}
+
+// route registers a handler behind its counter and the faults.
+func (s *Server) route(method, path string, object func(*http.Request) string, h http.HandlerFunc) {
+	c := &counter{object: object}
+	s.counters[path] = c
+	faulty := s.faults.Wrap(h)
+	s.mux.HandleFunc(method+path, func(w http.ResponseWriter, r *http.Request) {
+		c.begin(r)
+		body := &counted{ResponseWriter: w}
+		defer func() { c.end(body.bytes) }() // also when the connection is broken
+		faulty.ServeHTTP(body, r)
 	})
 }
 
@@ -72,49 +101,4 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	s.mux.ServeHTTP(w, r)
 	s.log.DebugContext(r.Context(), "request", "method", r.Method, "url", r.URL.String(), "took", time.Since(start))
-}
-
-// Counts returns how often each route was asked since New, by its pattern as in the package comment; routes that were
-// never asked are left out.
-func (s *Server) Counts() map[string]uint64 {
-	counts := make(map[string]uint64)
-	for path, n := range s.counts {
-		if v := n.Load(); v > 0 {
-			counts[path] = v
-		}
-	}
-	return counts
-}
-
-// shutdownTime is how long Serve waits for answers under way once its context has ended.
-const shutdownTime = 5 * time.Second
-
-// Serve answers requests on ln with h until ctx ends, then lets those under way finish. It closes ln.
-func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(ln) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("monoserver: serve %s: %w", ln.Addr(), err)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-	defer cancel()
-	err := srv.Shutdown(grace)
-	if err != nil {
-		err = errors.Join(err, srv.Close())
-	}
-	<-failed
-	if err != nil {
-		return fmt.Errorf("monoserver: shut down %s: %w", ln.Addr(), err)
-	}
-	return nil
 }

@@ -24,12 +24,17 @@ const serverError = `{"req_result":false,"data":null,"err_message":"Internal ser
 func newServer(t *testing.T) (*monoserver.Server, *origintest.Repo) {
 	t.Helper()
 	repo := origintest.NewRepo(t)
+	return monoserver.New(openRepo(t, repo), slog.New(slog.DiscardHandler)), repo
+}
+
+func openRepo(t *testing.T, repo *origintest.Repo) *gitrepo.Repo {
+	t.Helper()
 	r, err := gitrepo.Open(t.Context(), repo.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	return monoserver.New(r, slog.New(slog.DiscardHandler)), repo
+	return r
 }
 
 func ask(t *testing.T, h http.Handler, method, target string) *httptest.ResponseRecorder {

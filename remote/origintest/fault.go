@@ -2,15 +2,15 @@ package origintest
 
 import (
 	"net/http"
-	"net/http/httptest"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/antares-actor/antares-actor/remote/fault"
 )
 
 // Fault answers a request in place of next, or with its help.
-type Fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
+type Fault = fault.Fault
 
 // Inject returns next with faults: pick says which one a request meets, nil for none. It is called concurrently.
 func Inject(next http.Handler, pick func(*http.Request) Fault) http.Handler {
@@ -39,93 +39,29 @@ func First(n int64, part string, f Fault) func(*http.Request) Fault {
 	}
 }
 
-// Status answers this status without a body.
-func Status(code int) Fault {
-	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(code) }
-}
+// Status answers this status without a body. Package fault has this fault, those below, and more.
+func Status(code int) Fault { return fault.Status(code) }
 
 // Answer answers 200 with this content type and body.
-func Answer(contentType, body string) Fault {
-	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write([]byte(body))
-	}
-}
+func Answer(contentType, body string) Fault { return fault.Answer(contentType, body) }
 
 // Page answers what a login page or a proxy would: 200 and HTML.
-func Page() Fault { return Answer("text/html; charset=utf-8", "<html><body>Sign in</body></html>") }
+func Page() Fault { return fault.Page() }
 
 // Half announces the real answer's length, sends half of it and breaks the connection.
-func Half() Fault {
-	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		sendHalf(w, r, next)
-		panic(http.ErrAbortHandler)
-	}
-}
+func Half() Fault { return fault.Half() }
 
 // Stall sends half of the real answer and then nothing until the client leaves.
-func Stall() Fault {
-	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		sendHalf(w, r, next)
-		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
-	}
-}
+func Stall() Fault { return fault.Stall() }
 
 // Corrupt sends the real answer with its middle byte changed.
-func Corrupt() Fault {
-	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		rec := record(r, next)
-		body := rec.Body.Bytes()
-		if len(body) > 0 {
-			body[len(body)/2] ^= 0x20
-		}
-		copyHeader(w, rec, len(body))
-		_, _ = w.Write(body)
-	}
-}
+func Corrupt() Fault { return fault.Corrupt() }
 
 // Hang answers nothing until the client leaves.
-func Hang() Fault {
-	return func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
-	}
-}
+func Hang() Fault { return fault.Hang() }
 
 // Reset breaks the connection without an answer.
-func Reset() Fault {
-	return func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
-}
+func Reset() Fault { return fault.Reset() }
 
 // Delay answers late.
-func Delay(d time.Duration) Fault {
-	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		select {
-		case <-time.After(d):
-			next.ServeHTTP(w, r)
-		case <-r.Context().Done():
-		}
-	}
-}
-
-func sendHalf(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	rec := record(r, next)
-	copyHeader(w, rec, rec.Body.Len())
-	_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2])
-	_ = http.NewResponseController(w).Flush()
-}
-
-func record(r *http.Request, next http.Handler) *httptest.ResponseRecorder {
-	rec := httptest.NewRecorder()
-	next.ServeHTTP(rec, r)
-	return rec
-}
-
-func copyHeader(w http.ResponseWriter, rec *httptest.ResponseRecorder, length int) {
-	for k, v := range rec.Header() {
-		w.Header()[k] = v
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(length))
-	w.WriteHeader(rec.Code)
-}
+func Delay(d time.Duration) Fault { return fault.Delay(d) }

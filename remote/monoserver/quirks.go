@@ -1,0 +1,13 @@
+package monoserver
+
+// Quirks are oddities of real Mega servers that this one has only when told. The zero value has none.
+type Quirks struct {
+	// SHA1Prefix writes "sha1:" before the ids of changed files.
+	SHA1Prefix bool `json:"sha1_prefix"`
+}
+
+// Quirks returns those that the server has.
+func (s *Server) Quirks() Quirks { return *s.quirks.Load() }
+
+// SetQuirks replaces them.
+func (s *Server) SetQuirks(q Quirks) { s.quirks.Store(&q) }
