@@ -233,7 +233,9 @@ func (s *Store) drop(id object.ID, info fs.FileInfo) {
 func empty(id object.ID) bool { return id == object.EmptyBlob || id == object.EmptyTree }
 
 // kinds are the kinds that an object of unknown kind may be, the most frequent first.
-func kinds() [3]object.Kind { return [...]object.Kind{object.Blob, object.Tree, object.Commit} }
+func kinds() [4]object.Kind {
+	return [...]object.Kind{object.Blob, object.Tree, object.LFS, object.Commit}
+}
 
 // matches tells whether b is the payload of the object, of whatever kind.
 func matches(id object.ID, b []byte) bool {

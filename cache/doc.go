@@ -23,7 +23,7 @@
 // A file that fails is deleted, logged, and reported as missing: the caller fetches it again. This is why nothing is ever
 // fsynced: what a power loss can take or truncate is exactly what the second rule looks at, before even its size is
 // believed. A wrong clock at worst verifies too often. Verification on reading does not know the object's kind, so it
-// tries blob, then tree, then commit.
+// tries blob, tree, large file (object.LFS), and commit.
 //
 // # Objects that arrive
 //

@@ -17,6 +17,7 @@ func TestSumIsGitsID(t *testing.T) {
 	}{
 		{"empty blob", object.Blob, "", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"},
 		{"empty tree", object.Tree, "", "4b825dc642cb6eb9a060e54bf8d69288fbee4904"},
+		{"large file: the start of its SHA-256", object.LFS, "hello\n", "5891b5b522d5df086d0ff0b110fbd9d21bb4fc71"},
 		{"blob", object.Blob, "hello\n", "ce013625030ba8dba906f756967f9e9ca394464a"},
 	}
 	for _, tt := range tests {
@@ -28,6 +29,10 @@ func TestSumIsGitsID(t *testing.T) {
 			h.Write([]byte(tt.in))
 			if got := object.ID(h.Sum(nil)).String(); got != tt.want {
 				t.Errorf("streamed: %s, want %s", got, tt.want)
+			}
+			var id object.ID
+			if h.Sum(id[:0]); id.String() != tt.want || h.Size() != len(id) {
+				t.Errorf("in place: %s, want %s", id, tt.want)
 			}
 		})
 	}

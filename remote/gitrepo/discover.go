@@ -57,17 +57,24 @@ func isGitDir(dir string) bool {
 	if _, err := os.Lstat(filepath.Join(dir, "HEAD")); err != nil {
 		return false
 	}
-	common := dir
-	if text, err := os.ReadFile(filepath.Join(dir, "commondir")); err == nil {
-		common = string(bytes.TrimRight(text, "\r\n"))
-		if !filepath.IsAbs(common) {
-			common = filepath.Join(dir, common)
-		}
-	}
+	common := commonDir(dir)
 	for _, sub := range []string{"objects", "refs"} {
 		if info, err := os.Stat(filepath.Join(common, sub)); err != nil || !info.IsDir() {
 			return false
 		}
 	}
 	return true
+}
+
+// commonDir returns the directory that a linked worktree shares with the others, else the git directory itself.
+func commonDir(gitDir string) string {
+	text, err := os.ReadFile(filepath.Join(gitDir, "commondir"))
+	if err != nil {
+		return gitDir
+	}
+	common := string(bytes.TrimRight(text, "\r\n"))
+	if !filepath.IsAbs(common) {
+		common = filepath.Join(gitDir, common)
+	}
+	return common
 }

@@ -31,6 +31,7 @@ var (
 	_ remote.Sizer  = (*Repo)(nil)
 
 	_ remote.BatchSizer = (*Repo)(nil)
+	_ remote.LargeFiles = (*Repo)(nil)
 )
 
 // Open opens the git repository that path is in. It starts no process: the first request does.
