@@ -34,6 +34,22 @@ func (n *Node) Tree(root string) error {
 	return nil
 }
 
+// Learning returns what forgets the inode numbers that are seen for the first time from now on. A comparison with a tree that
+// turns out not to be the one that is there has taken them from whatever stands there.
+func (n *Node) Learning() (forget func()) {
+	var unseen []*Node
+	n.Walk(func(p Place) {
+		if e := p.Node(); e.Ino == 0 {
+			unseen = append(unseen, e)
+		}
+	})
+	return func() {
+		for _, e := range unseen {
+			e.Ino = 0
+		}
+	}
+}
+
 // Same compares what stands at a path with the model: attributes, and content or names or target.
 func (n *Node) Same(path string) error {
 	var st unix.Stat_t

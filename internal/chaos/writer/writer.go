@@ -43,6 +43,8 @@ type Writer struct {
 	calls  []string // the last ones, for a failure
 	number int
 	cuts   int
+
+	perform func(do func() error) error // for tests: makes a system call, or pretends that it was cut off; nil: makes it
 }
 
 // held is an open file. It may have lost its name.
@@ -112,12 +114,14 @@ func (s *Writer) drop() {
 
 // reconcile finds out which tree there is: the one without the call's effect, or one with it.
 func (s *Writer) reconcile(cut *cutOff) error {
+	forget := s.root.Learning()
 	err := s.compare(cut.node)
 	var without error // how it differs from the tree without the effect
 	for _, effect := range cut.effects {
 		if err == nil {
 			break
 		}
+		forget()
 		without = errors.Join(without, fmt.Errorf("without its effect: %w", err))
 		effect()
 		err = s.compare(cut.node)
@@ -270,6 +274,9 @@ func (s *Writer) lookAt(h *held) error {
 func (s *Writer) call(want unix.Errno, effect model.Effect, do func() error, format string, args ...any) error {
 	text := s.note(format, args...)
 	begun := time.Now()
+	if call := do; s.perform != nil {
+		do = func() error { return s.perform(call) }
+	}
 	err := do()
 	s.took(begun)
 	if s.w.Gone(err) {

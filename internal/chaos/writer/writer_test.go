@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -172,5 +174,77 @@ func TestACutLeavesTheTreeBeforeOrAfter(t *testing.T) {
 	_ = unix.Mkdir(s.path(p), 0o755)
 	if err := s.reconcile(&cutOff{call: "unlink", effects: []model.Effect{func() {}}}); !errors.Is(err, model.ErrDiffers) {
 		t.Errorf("a directory from nowhere: %v", err)
+	}
+}
+
+// TestACutTakesNoNumbersFromTheTreeThatIsNot has exchanges cut off that came about, of something that was looked at before and
+// something that never was. The comparison with the tree before them meets the one where it expects the other.
+func TestACutTakesNoNumbersFromTheTreeThatIsNot(t *testing.T) {
+	s, reports, stop := atWork(t, 1)
+	defer stop()
+	drain(t, reports, func(worker.Report) bool { return false }, nil)
+	if err := s.begin(); err != nil {
+		t.Fatal(err)
+	}
+	file := func() *model.Node { return model.NewFile(0o644, nil) }
+	dir := func() *model.Node { return model.NewDir(0o755) }
+	for i, made := range [][2]*model.Node{{file(), file()}, {dir(), dir()}, {file(), dir()}, {dir(), file()}} {
+		places := [2]model.Place{{Dir: s.tops[0], Name: fmt.Sprint("seen", i)}, {Dir: s.tops[1], Name: fmt.Sprint("unseen", i)}}
+		for i, p := range places {
+			do := unix.Mkdir
+			if made[i].IsFile() {
+				do = func(path string, mode uint32) error { return unix.Mknod(path, mode, 0) }
+			}
+			if err := do(s.path(p), made[i].Kind|made[i].Mode); err != nil {
+				t.Fatal(err)
+			}
+			p.Add(made[i])
+		}
+		if err := made[0].Same(s.path(places[0])); err != nil {
+			t.Fatal(err)
+		}
+		_, effect := model.Rename(places[0], places[1], unix.RENAME_EXCHANGE)
+		err := unix.Renameat2(unix.AT_FDCWD, s.path(places[0]), unix.AT_FDCWD, s.path(places[1]), unix.RENAME_EXCHANGE)
+		if err := errors.Join(err, s.reconcile(&cutOff{call: "exchange", effects: []model.Effect{effect}})); err != nil {
+			t.Errorf("pair %d: %v", i, err)
+		}
+	}
+}
+
+// TestAWriterGoesOnAfterCuts cuts calls off at random, each before or after its effect. They are rare, since a writer has seen all
+// that there is after each.
+func TestAWriterGoesOnAfterCuts(t *testing.T) {
+	s, reports, stop := atWork(t, 1)
+	defer stop()
+	drain(t, reports, func(worker.Report) bool { return false }, nil)
+	if err := s.begin(); err != nil {
+		t.Fatal(err)
+	}
+	s.w.Cuts = true
+	r := rand.New(rand.NewPCG(1, 3))
+	s.perform = func(do func() error) error {
+		switch r.IntN(60) {
+		case 0:
+			return unix.ENOTCONN
+		case 1:
+			_ = do()
+			return unix.ENOTCONN
+		}
+		return do()
+	}
+	cuts := 0
+	for s.number < 600 {
+		err := s.step()
+		if cut := new(cutOff); errors.As(err, &cut) {
+			s.drop()
+			cuts++
+			err = s.reconcile(cut)
+		}
+		if err != nil {
+			t.Fatalf("after %d cuts: %v\nbefore it:\n%s", cuts, err, s.history())
+		}
+	}
+	if cuts == 0 {
+		t.Error("no cuts")
 	}
 }
