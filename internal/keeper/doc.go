@@ -26,8 +26,9 @@
 // # Failure
 //
 // An engine that dies is started again, at once the first time and then after ever longer pauses, for as long as the kernel has
-// the mount. One that does not say that it makes progress (Link.Alive) is told to dump its goroutines, and killed. If
-// both processes die the kernel ends the mount: the last of its descriptors is closed.
+// the mount, but not for longer than ten minutes in which no engine is ready. One that does not say that it makes progress
+// (Link.Alive), or does not get a mount taken over, is told to dump its goroutines, and killed. If both processes die the kernel
+// ends the mount: the last of its descriptors is closed.
 //
 // # Danger
 //

@@ -19,15 +19,32 @@ type Config struct {
 	Ready    func()           // called when an engine is ready for the first time, unless the engine was adopted; may be nil
 	Log      *slog.Logger
 
-	pausing  func(time.Duration) time.Duration // for tests: sees each pause, and may change it
-	dumpTime time.Duration                     // for tests; 0: the constant
+	pausing func(time.Duration) time.Duration // for tests: sees each pause, and may change it
+	limits  limits                            // for tests; 0: the constants
 }
 
-// dumpTime is how long an engine that hangs may take to dump its goroutines.
-const dumpTime = 5 * time.Second
+// limits are how long what may go wrong may take.
+type limits struct{ dump, start, failing time.Duration }
+
+const (
+	dumpTime    = 5 * time.Second  // for an engine that hangs to dump its goroutines
+	startTime   = 2 * time.Minute  // for an engine to take a mount over; systemd's unit says the same
+	failingTime = 10 * time.Minute // without an engine, and then the mount is given up: those who wait for it learn that
+)
+
+func (l *limits) complete() {
+	for at, usual := range map[*time.Duration]time.Duration{&l.dump: dumpTime, &l.start: startTime, &l.failing: failingTime} {
+		if *at == 0 {
+			*at = usual
+		}
+	}
+}
 
 // ErrEnded is the end of an engine that did not announce it, when there is nothing left to keep.
 var ErrEnded = errors.New("server ended unexpectedly")
+
+// ErrGivenUp is the end of a mount that no engine could take over for too long.
+var ErrGivenUp = errors.New("mount given up")
 
 // keeper is one goroutine's.
 type keeper struct {
@@ -45,6 +62,7 @@ type keeper struct {
 	was     bool          // an engine was ready
 	pauses  pauses
 	until   time.Time // when the next engine is started
+	failing time.Time // since when no engine has been ready; zero: one is, or none ever was
 	buf     [4096]byte
 	oob     [1024]byte
 }
@@ -57,9 +75,7 @@ func Run(cfg Config) (status int, err error) {
 	if k.cfg.pausing == nil {
 		k.cfg.pausing = func(d time.Duration) time.Duration { return d }
 	}
-	if k.cfg.dumpTime == 0 {
-		k.cfg.dumpTime = dumpTime
-	}
+	k.cfg.limits.complete()
 	if err := unix.Pipe2(k.wake[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return 1, fmt.Errorf("pipe: %w", err)
 	}
@@ -87,8 +103,8 @@ func Run(cfg Config) (status int, err error) {
 		k.wait()
 		k.passOn(orders)
 		if k.engine == nil {
-			if over := k.startAgain(); over {
-				return 0, nil
+			if status, over, err := k.startAgain(); over {
+				return status, err
 			}
 			continue
 		}
@@ -154,8 +170,18 @@ func (k *keeper) wait() {
 	}
 	began := time.Now()
 	_, _ = unix.Poll(fds[:], ms) // what it says is looked at anew
-	if late := time.Since(began) - timeout; timeout >= 0 && k.engine != nil && late > k.cfg.Watchdog/2 {
-		k.engine.heard = time.Now() // we were stopped, and perhaps so was the engine
+	if late := time.Since(began) - timeout; timeout >= 0 && late > k.cfg.Watchdog/2 {
+		k.stood(late)
+	}
+}
+
+// stood forgets time in which this process was stopped, and perhaps the engine as well.
+func (k *keeper) stood(late time.Duration) {
+	if k.engine != nil {
+		k.engine.heard = time.Now()
+	}
+	if !k.failing.IsZero() {
+		k.failing = k.failing.Add(late)
 	}
 }
 
@@ -199,19 +225,37 @@ func (k *keeper) passOn(orders <-chan Order) {
 }
 
 // startAgain starts the next engine when its time has come. over: there is nothing to serve any more.
-func (k *keeper) startAgain() (over bool) {
+func (k *keeper) startAgain() (status int, over bool, err error) {
 	if !k.files.mounted() {
-		return true
+		return 0, true, nil
 	}
-	if time.Now().Before(k.until) {
-		return false
+	now := time.Now()
+	if now.Before(k.until) {
+		return 0, false, nil
 	}
 	if err := k.start(); err != nil {
+		if err := k.giveUp(now, err.Error()); err != nil {
+			return 1, true, err
+		}
 		pause := k.cfg.pausing(k.pauses.after(life{}))
 		k.cfg.Log.Error("no engine", slog.Any("error", err), slog.Duration("pause", pause))
-		k.until = time.Now().Add(pause)
+		k.until = now.Add(pause)
 	}
-	return false
+	return 0, false, nil
+}
+
+// giveUp returns an error if no engine was ready for too long. why is what became of the last one. When this process has ended
+// the kernel ends the mount.
+func (k *keeper) giveUp(now time.Time, why string) error {
+	if k.failing.IsZero() {
+		k.failing = now
+	}
+	if now.Sub(k.failing) < k.cfg.limits.failing {
+		return nil
+	}
+	err := fmt.Errorf("%w: no engine could take it over for %v, the last one: %s", ErrGivenUp, k.cfg.limits.failing, why)
+	k.cfg.Log.Error("requests fail from now on", slog.Any("error", err))
+	return err
 }
 
 // ended decides what follows upon the engine's end.
@@ -235,6 +279,9 @@ func (k *keeper) ended() (status int, over bool, err error) {
 	l := life{total: now.Sub(e.started), killed: ws.Signaled() && ws.Signal() == unix.SIGKILL && !e.killed}
 	if !e.ready.IsZero() {
 		l.ready = max(1, now.Sub(e.ready))
+	}
+	if err := k.giveUp(now, describe(ws)); err != nil {
+		return 1, true, err
 	}
 	if now.Sub(e.toldAt) < longLife { // it died of it, or before it
 		k.told = append(e.told, k.told...)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -312,6 +314,65 @@ func TestAHangingEngineIsKilledAndStartedAgain(t *testing.T) {
 			t.Errorf("%+v after %+v", second, first)
 		}
 	})
+}
+
+// TestAnEngineThatHangsBeforeItIsReadyIsKilled: those whose mount it shall take over wait for it. One that mounts may wait for
+// the origin.
+func TestAnEngineThatHangsBeforeItIsReadyIsKilled(t *testing.T) {
+	t.Parallel()
+	env := []string{"KEEPER_TEST_WATCHDOG=60s", "KEEPER_TEST_START=1s"}
+	t.Run("it takes over", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, env, act{}, act{Late: true}, act{})
+		kill(t, s.next("ready").PID, unix.SIGKILL)
+		if got := s.next("ready"); got.Start != 2 {
+			t.Errorf("start %d is ready, want the one after that which hangs", got.Start)
+		}
+	})
+	t.Run("it mounts", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, []string{"KEEPER_TEST_WATCHDOG=10ms", "KEEPER_TEST_START=1ns"}, act{Unmounted: true, Late: true})
+		first := s.next("late")
+		kill(t, s.cmd.Process.Pid, unix.SIGTERM)
+		if got := s.next("signal"); got.PID != first.PID {
+			t.Errorf("%+v, want the first engine's", got)
+		}
+		s.wantStatus(5)
+	})
+}
+
+// TestAMountThatNobodyTakesOverIsGivenUp: then the kernel tells those who wait, since nobody has its end of the mount any more.
+func TestAMountThatNobodyTakesOverIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, []string{"KEEPER_TEST_FAILING=300ms"}, act{}, act{Before: "exit", Status: 3})
+	kill(t, s.next("ready").PID, unix.SIGKILL)
+	if got := s.next("failed"); !strings.Contains(got.Text, ErrGivenUp.Error()) || !strings.Contains(got.Text, "exit status 3") {
+		t.Errorf("it failed with %q", got.Text)
+	}
+	s.wantStatus(1)
+	if n, err := s.fuse.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the kernel's end is open still: %d, %v", n, err)
+	}
+}
+
+func TestAMountIsGivenUpAfterAnUnbrokenRowOfFailures(t *testing.T) {
+	t.Parallel()
+	k := keeper{cfg: Config{Log: slog.New(slog.DiscardHandler), limits: limits{failing: time.Minute}}}
+	begun := time.Now()
+	want := func(after time.Duration, over bool) {
+		t.Helper()
+		if err := k.giveUp(begun.Add(after), "exit status 1"); errors.Is(err, ErrGivenUp) != over {
+			t.Errorf("after %v: %v", after, err)
+		}
+	}
+	want(0, false)
+	want(59*time.Second, false)
+	k.stood(10 * time.Second) // does not count
+	want(69*time.Second, false)
+	want(70*time.Second, true)
+	k.take(&engine{}, message{ready: true}, nil)
+	want(100*time.Second, false)
+	want(160*time.Second, true)
 }
 
 func TestNothingLeaksOverRestarts(t *testing.T) {

@@ -31,6 +31,7 @@ type act struct {
 	After     string // or after
 	Status    int    // its exit status then
 	Hang      bool   // says once that it is alive, and not again
+	Late      bool   // is never ready
 	Unmounted bool   // stores no mount
 }
 
@@ -48,8 +49,11 @@ func playKeeper(args []string) int {
 		}
 	}()
 	limit, _ := time.ParseDuration(os.Getenv("KEEPER_TEST_WATCHDOG"))
+	own := limits{dump: 50 * time.Millisecond}
+	own.start, _ = time.ParseDuration(os.Getenv("KEEPER_TEST_START"))
+	own.failing, _ = time.ParseDuration(os.Getenv("KEEPER_TEST_FAILING"))
 	status, err := Run(Config{
-		Engine: append([]string{"play-engine"}, args...), Watchdog: limit, Signals: signals, Orders: orders, dumpTime: 50 * time.Millisecond,
+		Engine: append([]string{"play-engine"}, args...), Watchdog: limit, Signals: signals, Orders: orders, limits: own,
 		Ready:   func() { say(saying{Event: "first ready"}) },
 		Log:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		pausing: func(d time.Duration) time.Duration { say(saying{Event: "pause", Pause: d}); return d / 100 },
@@ -107,6 +111,12 @@ func playEngine([]string) int {
 	}
 	if ended, status := die(l, a.Before, a.Status); ended {
 		return status
+	}
+	if a.Late {
+		say(saying{Event: "late", Start: start})
+		say(saying{Event: "signal", Text: (<-ctx).String()})
+		_ = l.Stopping(5)
+		return 5
 	}
 	if err := l.Ready("serving"); err != nil {
 		say(saying{Event: "not ready", Text: err.Error()})

@@ -43,7 +43,8 @@ type engine struct {
 
 	started    time.Time
 	ready      time.Time // zero: not yet
-	heard      time.Time // when it last said that it is alive
+	takesOver  bool      // what an earlier one served
+	heard      time.Time // when it last said that it is alive, or began to take over
 	quit       time.Time // when it was told to dump its goroutines; zero: it was not
 	introduced bool      // it can take signals
 	told       []unix.Signal
@@ -79,7 +80,8 @@ func (k *keeper) newEngine(program string, env ...string) (*engine, error) {
 		return nil, err
 	}
 	k.oom.give(pid)
-	return &engine{pid: pid, pidfd: pidfd, sock: pair[0], child: true, started: time.Now()}, nil
+	now := time.Now()
+	return &engine{pid: pid, pidfd: pidfd, sock: pair[0], child: true, started: now, heard: now, takesOver: k.files.mounted()}, nil
 }
 
 // adopt takes the engine over that started us.
@@ -95,7 +97,8 @@ func (k *keeper) adopt(env map[string]string) error {
 	if k.files, err = received(env); err != nil {
 		return err
 	}
-	_ = k.engine.tell("READY=1") // it may be dead already, which is what we are for
+	k.engine.takesOver = k.files.mounted() // if it is not ready yet
+	_ = k.engine.tell("READY=1")           // it may be dead already, which is what we are for
 	return nil
 }
 

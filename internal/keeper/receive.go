@@ -42,7 +42,7 @@ func (k *keeper) take(e *engine, m message, fds []int) {
 	e.standby = e.standby || m.standby
 	if m.ready && e.ready.IsZero() {
 		e.ready = time.Now()
-		e.heard = e.ready
+		e.heard, k.failing = e.ready, time.Time{}
 		k.next.report(e, k.cfg.Log)
 		if !k.was && k.cfg.Ready != nil {
 			k.cfg.Ready()

@@ -106,6 +106,7 @@ func (k *keeper) goOn(now time.Time) {
 		_ = k.held.Close()
 	}
 	k.engine, k.held, k.program = u.engine, u.program, running(u.program)
+	k.engine.heard = now
 	if err := k.engine.order(Order(goOrder + strconv.FormatInt(u.asked.UnixNano(), 10))); err != nil {
 		k.cfg.Log.Error("engine does not take orders", slog.Any("error", err))
 	}

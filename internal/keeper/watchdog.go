@@ -7,9 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watched tells whether the engine must say that it makes progress. While it starts it may wait for the origin.
+// watched tells whether the engine must say that it makes progress. While it mounts it may wait for the origin, and somebody
+// waits for it; a takeover needs nothing but what is here.
 func (k *keeper) watched() bool {
-	return k.cfg.Watchdog > 0 && !k.engine.ready.IsZero() && !k.engine.stopping && !k.engine.killed
+	e := k.engine
+	return k.cfg.Watchdog > 0 && (e.takesOver || !e.ready.IsZero()) && !e.stopping && !e.killed
 }
 
 // patience is how long poll(2) may take; negative: for ever.
@@ -17,10 +19,12 @@ func (k *keeper) patience(now time.Time) time.Duration {
 	switch e := k.engine; {
 	case !k.watched():
 		return -1
-	case e.quit.IsZero():
-		return max(0, e.heard.Add(k.cfg.Watchdog).Sub(now))
+	case !e.quit.IsZero():
+		return max(0, e.quit.Add(k.cfg.limits.dump).Sub(now))
+	case e.ready.IsZero():
+		return max(0, e.heard.Add(k.cfg.limits.start).Sub(now))
 	default:
-		return max(0, e.quit.Add(k.cfg.dumpTime).Sub(now))
+		return max(0, e.heard.Add(k.cfg.Watchdog).Sub(now))
 	}
 }
 
