@@ -5,6 +5,7 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -156,7 +157,18 @@ var crashSteps = map[string]step{
 	"rename a directory over a lower one":   {prepare: "mkdir new; echo a > new/a; rm sub/in", do: path2("new", "sub", 0), leaves: "new"},
 	"rename a lower directory over another": {prepare: "rm sub/in", do: path2("tree", "sub", 0), leaves: "tree"},
 	"exchange files":                        {do: path2("file", "tree/x/deep", unix.RENAME_EXCHANGE)},
+	"exchange files of a directory":         {do: path2("file", "second", unix.RENAME_EXCHANGE)},
+	"exchange new files":                    {prepare: "echo a > new; echo b > sub/new", do: path2("new", "sub/new", unix.RENAME_EXCHANGE)},
+	"exchange a new file and a lower one":   {prepare: "echo a > new", do: path2("new", "tree/x/deep", unix.RENAME_EXCHANGE)},
 	"exchange a file and a directory":       {do: path2("tree", "second", unix.RENAME_EXCHANGE)},
+	"exchange a new file and a directory":   {prepare: "echo a > sub/new", do: path2("tree", "sub/new", unix.RENAME_EXCHANGE)},
+	"exchange a directory and a moved one":  {prepare: "mv tree sub/moved; mkdir new; mv new tree", do: path2("sub/moved", "tree", unix.RENAME_EXCHANGE)},
+	"exchange directories":                  {do: path2("tree", "sub", unix.RENAME_EXCHANGE)},
+	"exchange directories at two depths":    {do: path2("tree/x", "sub", unix.RENAME_EXCHANGE)},
+	"exchange new directories": {
+		prepare: "mkdir new sub/new; echo a > new/a; echo b > sub/new/b", do: path2("new", "sub/new", unix.RENAME_EXCHANGE),
+	},
+	"exchange a new directory and a lower one": {prepare: "mkdir new; echo a > new/a", do: path2("tree", "new", unix.RENAME_EXCHANGE)},
 }
 
 // crashes is for how many crashes of a step there are directories.
@@ -205,9 +217,9 @@ func TestACrashOfTheEngineAtEachStep(t *testing.T) {
 	t.Parallel()
 	eachStep(t, func(t *testing.T, lab *testfs.Lab, origin string, names []string) {
 		m := lab.Mount(testfs.Spec{Origin: origin})
-		want := make(map[string]testfs.Snapshot) // by directory
+		want, inodes := make(map[string]testfs.Snapshot), make(map[string]map[string]uint64) // by directory
 		for i, name := range names {
-			calls := undisturbed(t, lab, m, name)
+			calls := undisturbed(t, lab, m, name, func(string) {})
 			whole := crashLook(t, m.Path(crashDir(name, 0)))
 			for at := 1; at <= len(calls); at++ {
 				if !crashesHere(i, at) {
@@ -226,6 +238,7 @@ func TestACrashOfTheEngineAtEachStep(t *testing.T) {
 				}
 				testfs.Same(t, what, crashLook(t, dir), "without a crash", whole)
 				want[crashDir(name, at)] = whole
+				inodes[crashDir(name, at)] = numbers(t, dir)
 			}
 		}
 		m.Unmount()
@@ -233,6 +246,9 @@ func TestACrashOfTheEngineAtEachStep(t *testing.T) {
 		again := lab.Mount(testfs.Spec{Origin: origin, Upper: m.Upper})
 		for dir, whole := range want {
 			testfs.Same(t, "after a remount "+dir, crashLook(t, again.Path(dir)), "without a crash", whole)
+			if got := numbers(t, again.Path(dir)); !maps.Equal(got, inodes[dir]) {
+				t.Errorf("after a remount %s has the numbers %v, want %v", dir, got, inodes[dir])
+			}
 		}
 		again.Unmount()
 		t.Logf("%d crashes", len(want))
@@ -248,15 +264,23 @@ func TestACrashOfEverythingAtEachStep(t *testing.T) {
 		m := lab.Mount(spec)
 		crashed := 0
 		for i, name := range names {
-			calls := undisturbed(t, lab, m, name)
-			after := crashLook(t, m.Path(crashDir(name, 0)))
+			paths := make(map[uint64]string)
+			calls := undisturbed(t, lab, m, name, func(dir string) {
+				for path, ino := range numbers(t, dir) {
+					paths[ino] = path
+				}
+			})
+			after, from := crashLook(t, m.Path(crashDir(name, 0))), make(map[string]string)
+			for path, ino := range numbers(t, m.Path(crashDir(name, 0))) {
+				from[path] = paths[ino]
+			}
 			for at := 1; at <= len(calls); at++ {
 				if !crashesHere(i, at) {
 					continue
 				}
 				what, dir := fmt.Sprintf("%s, killed at %d of %v", name, at, calls), m.Path(crashDir(name, at))
 				lab.Shell(dir, crashSteps[name].prepare)
-				before := crashLook(t, dir)
+				before, inodes := crashLook(t, dir), numbers(t, dir)
 				engine := m.Engine()
 				trace := lab.Trace(engine, at, m.PID)
 				err := crashSteps[name].do(dir)
@@ -277,6 +301,9 @@ func TestACrashOfEverythingAtEachStep(t *testing.T) {
 						})
 					}
 					testfs.Same(t, what, withoutTimes(got), "after it", withoutTimes(after))
+					sameNumbers(t, what, numbers(t, m.Path(crashDir(name, at))), inodes, from)
+				} else {
+					sameNumbers(t, what, numbers(t, m.Path(crashDir(name, at))), inodes, nil)
 				}
 				m.Unmount()
 				lab.Actor("fsck", spec.Upper).OK()
@@ -313,10 +340,11 @@ func withoutTimes(s testfs.Snapshot) testfs.Snapshot {
 }
 
 // undisturbed performs a step where nothing crashes, and returns its system calls.
-func undisturbed(t *testing.T, lab *testfs.Lab, m *testfs.Mount, name string) []string {
+func undisturbed(t *testing.T, lab *testfs.Lab, m *testfs.Mount, name string, before func(dir string)) []string {
 	t.Helper()
 	dir := m.Path(crashDir(name, 0))
 	lab.Shell(dir, crashSteps[name].prepare)
+	before(dir)
 	trace := lab.Trace(m.Engine(), 0, 0)
 	err := crashSteps[name].do(dir)
 	calls, _ := trace.Stop()
@@ -327,4 +355,36 @@ func undisturbed(t *testing.T, lab *testfs.Lab, m *testfs.Mount, name string) []
 		t.Fatalf("%s: no system calls", name)
 	}
 	return calls[:min(len(calls), crashes-1)] // there may be answers to what the kernel asks by itself
+}
+
+// numbers returns the inode number of each path.
+func numbers(t *testing.T, dir string) map[string]uint64 {
+	t.Helper()
+	all := make(map[string]uint64)
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		var st unix.Stat_t
+		if err == nil {
+			err = unix.Lstat(path, &st)
+		}
+		all["."+strings.TrimPrefix(path, dir)] = st.Ino
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// sameNumbers compares with those before a step. from says where each path was then, "" of one that is new; nil: where it is.
+func sameNumbers(t *testing.T, what string, got, before map[string]uint64, from map[string]string) {
+	t.Helper()
+	for path, ino := range got {
+		was := path
+		if from != nil {
+			was = from[path]
+		}
+		if want, ok := before[was]; ok && ino != want {
+			t.Errorf("%s: %s has the number %x, want %x", what, path, ino, want)
+		}
+	}
 }
