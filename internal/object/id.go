@@ -17,6 +17,9 @@ var ErrBadID = errors.New("not an object id of 40 hex digits")
 // ID is a git object id: the SHA-1 of the object's header and payload. The zero ID stands for "unknown".
 type ID [sha1.Size]byte
 
+// sha256Size is the length in bytes of the ids of git's newer object format.
+const sha256Size = 32
+
 // Ids of the objects without content, which need no fetch.
 var (
 	EmptyBlob = Sum(Blob, nil)
@@ -42,6 +45,9 @@ const (
 func Parse(s string) (ID, error) {
 	var id ID
 	h := strings.TrimPrefix(s, "sha1:")
+	if sum := strings.TrimPrefix(s, "sha256:"); len(sum) == hex.EncodedLen(sha256Size) {
+		return ID{}, fmt.Errorf("%w: %q, as repositories of SHA-256 have: only those of SHA-1 can be read", ErrBadID, s)
+	}
 	if len(h) != hex.EncodedLen(len(id)) {
 		return ID{}, fmt.Errorf("%w: %q", ErrBadID, s)
 	}
