@@ -8,12 +8,14 @@ import (
 )
 
 // Blob opens a blob's bytes. Cancelling ctx fails its reads until it is closed. The API has no sizes of their own: Size
-// is the Content-Length.
+// is the Content-Length. A body that breaks is asked for again, unseen by its reader.
 func (c *Client) Blob(ctx context.Context, id object.ID) (remote.Blob, error) {
-	url := c.route("file/blob/" + id.String())
-	b, err := retry(ctx, c, func() (*body, error) { return c.get(ctx, url, typeBytes) })
+	req := request{url: c.route("file/blob/" + id.String()), want: typeBytes}
+	s, err := c.stream(ctx, c.blobs, func(ctx, attempt context.Context, w *watch) (*body, error) {
+		return c.send(ctx, attempt, w, req)
+	})
 	if err != nil {
 		return remote.Blob{}, err
 	}
-	return remote.Blob{ReadCloser: b, Size: b.size}, nil
+	return remote.Blob{ReadCloser: s, Size: s.size}, nil
 }

@@ -11,12 +11,14 @@ import (
 // one goroutine at a time.
 type body struct {
 	c      *Client
-	ctx    context.Context // the caller's
 	reqCtx context.Context // the request's, which cancel ends
 	cancel context.CancelCauseFunc
+	unbind func() bool // from the attempt's context
+	watch  *watch      // hears of each byte; nil once the attempt is over
 	rc     io.ReadCloser
-	url    string
-	size   int64 // Content-Length, -1 when not given
+	what   string // "GET http://..."
+	size   int64  // Content-Length, or what is known otherwise; -1 when nothing is
+	got    int64  // bytes read
 }
 
 // Read is bounded by the idle timeout; the time between two Reads is the reader's own and is not.
@@ -25,15 +27,29 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.rc.Read(p)
 	idle.Stop()
 	b.c.bytes.Add(uint64(n))
+	b.got += int64(n)
+	if n > 0 && b.watch != nil {
+		b.watch.heard()
+	}
+	if errors.Is(err, io.EOF) && b.got < b.size {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil && !errors.Is(err, io.EOF) { // net/http has turned a body shorter than announced into ErrUnexpectedEOF
-		err = b.c.transport(b.ctx, b.reqCtx, b.url, err)
+		err = b.c.transport(b.reqCtx, b.what, err)
 	}
 	return n, err
+}
+
+// outlive lets the body live on after the attempt that opened it: until its caller's context ends or it is closed.
+func (b *body) outlive() {
+	b.unbind()
+	b.watch = nil
 }
 
 // Close lets go of the connection; it is used again only when the body was read to its end.
 func (b *body) Close() error {
 	err := b.rc.Close()
+	b.unbind()
 	b.cancel(nil)
 	return err
 }

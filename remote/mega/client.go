@@ -1,9 +1,9 @@
 package mega
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,11 +22,21 @@ type Config struct {
 	// Client makes the requests; nil is one with a connection pool of its own. A client given here stays its owner's.
 	Client *http.Client
 
-	Tries         uint          // attempts per request; 0 is 4
+	Tries         uint          // attempts per request, and for each new part of a broken body; 0 is 5
 	Backoff       time.Duration // wait before the second attempt, about doubling from there; 0 is 100 ms
 	HeaderTimeout time.Duration // longest wait for an answer's headers; 0 is 30 s
 	IdleTimeout   time.Duration // longest wait for any further byte of a body; 0 is 30 s
-	MaxListing    int64         // largest tree or listing in bytes, all held in memory; 0 is 64 MiB, some 700,000 names
+	// SilenceTimeout ends a request for good when the server has sent nothing for so long, attempts and the waits between
+	// them included; 0 is 90 s.
+	SilenceTimeout time.Duration
+	MaxListing     int64 // largest tree or listing in bytes, all held in memory; 0 is 64 MiB, some 700,000 names
+
+	// HedgeFloor is the least time after which a late answer is asked for a second time; 0 is 100 ms, negative is never.
+	HedgeFloor time.Duration
+
+	Trip      uint          // attempts in a row that fail before requests are refused here; 0 is 100
+	TripAfter time.Duration // and for how long they must have failed; 0 is 2 s
+	Pause     time.Duration // between requests that try the server then; 0 is 1 s
 }
 
 // Client is an open Mega server.
@@ -37,19 +47,17 @@ type Client struct {
 	http   *http.Client
 	pooled *http.Transport // ours to close; nil when Config.Client was given
 
+	breaker  *breaker
+	listings *policy[[]byte] // late ones are asked for twice
+	answers  *policy[[]byte] // never
+	blobs    *policy[*body]  // late headers are asked for twice
+	bodies   *policy[*body]  // never
+
 	requests atomic.Uint64
 	bytes    atomic.Uint64
 }
 
 var _ remote.Origin = (*Client)(nil)
-
-const (
-	connectTimeout = 5 * time.Second
-	// maxIdlePerHost keeps as many connections open as loaders run at once; net/http's default of 2 would reconnect for
-	// nearly every request of a parallel walk.
-	maxIdlePerHost = 64
-	idleConnTime   = 90 * time.Second
-)
 
 // Open checks the configuration. It makes no request: Pin is the first.
 func Open(cfg Config) (*Client, error) {
@@ -68,44 +76,48 @@ func Open(cfg Config) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	if c.http == nil {
-		c.pooled = newTransport()
-		c.http = &http.Client{Transport: c.pooled}
-	}
+	c.openTransport()
+	c.breaker = newBreaker(c.cfg, c.log.With("url", c.String()))
+	keep := func([]byte) {}
+	shut := func(b *body) { _ = b.Close() }
+	c.listings = newPolicy(c, &latency{floor: c.cfg.HedgeFloor}, keep)
+	c.answers = newPolicy(c, nil, keep)
+	c.blobs = newPolicy(c, &latency{floor: c.cfg.HedgeFloor}, shut)
+	c.bodies = newPolicy(c, nil, shut)
 	return c, nil
 }
 
-func withDefaults(cfg Config) Config {
-	if cfg.Tries == 0 {
-		cfg.Tries = 4
+// openTransport gives the requests connections, and the token.
+func (c *Client) openTransport() {
+	own := http.Client{}
+	if c.http != nil {
+		own = *c.http
+	} else {
+		c.pooled = newTransport()
+		own.Transport = c.pooled
 	}
-	if cfg.Backoff == 0 {
-		cfg.Backoff = 100 * time.Millisecond
+	if c.cfg.Token != "" {
+		next := own.Transport
+		if next == nil {
+			next = http.DefaultTransport
+		}
+		own.Transport = &bearer{next: next, base: c.base, token: c.cfg.Token}
 	}
-	if cfg.HeaderTimeout == 0 {
-		cfg.HeaderTimeout = 30 * time.Second
-	}
-	if cfg.IdleTimeout == 0 {
-		cfg.IdleTimeout = 30 * time.Second
-	}
-	if cfg.MaxListing == 0 {
-		cfg.MaxListing = 64 << 20
-	}
-	return cfg
+	c.http = &own
 }
 
-func newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		TLSHandshakeTimeout: connectTimeout,
-		ForceAttemptHTTP2:   true,
-		MaxIdleConns:        maxIdlePerHost,
-		MaxIdleConnsPerHost: maxIdlePerHost,
-		IdleConnTimeout:     idleConnTime,
-		DisableCompression:  true, // a decoded body has no Content-Length, which is how a half body shows
-	}
+func withDefaults(cfg Config) Config {
+	cfg.Tries = cmp.Or(cfg.Tries, 5)
+	cfg.Backoff = cmp.Or(cfg.Backoff, 100*time.Millisecond)
+	cfg.HeaderTimeout = cmp.Or(cfg.HeaderTimeout, 30*time.Second)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 30*time.Second)
+	cfg.SilenceTimeout = cmp.Or(cfg.SilenceTimeout, 90*time.Second)
+	cfg.MaxListing = cmp.Or(cfg.MaxListing, 64<<20)
+	cfg.HedgeFloor = cmp.Or(cfg.HedgeFloor, 100*time.Millisecond)
+	cfg.Trip = cmp.Or(cfg.Trip, 100)
+	cfg.TripAfter = cmp.Or(cfg.TripAfter, 2*time.Second)
+	cfg.Pause = cmp.Or(cfg.Pause, time.Second)
+	return cfg
 }
 
 // String names the server as the mount flag --origin does, without credentials.

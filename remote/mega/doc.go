@@ -26,18 +26,34 @@
 // one is ever believed to be empty. HTML, other content types, broken JSON and names that no directory may hold are
 // remote.ErrBadAnswer. A 404 means remote.ErrNotFound only for a blob, and only in the API's own envelope: a proxy's
 // error page is none. Blobs are streamed unverified; the content store hashes them.
+// A changelist's files and the answers of the LFS batch API are refused as a whole if one path or address in them is not
+// what it should be. The token goes to the server's own host only, wherever redirects and download addresses lead.
 //
 // # Failure
 //
-// 5xx, 429, refused and reset connections, and bodies that stop or stall are remote.ErrUnavailable. Requests are tried
-// four times within about a second, with jittered exponential waits (a Retry-After is honoured up to 5 s); a blob's body
-// is not resumed. There is no limit on a body's total time, but on connecting, on the wait for headers, and on a read
-// that brings nothing.
+// 5xx, 429, refused and reset connections, and bodies that stop or stall are remote.ErrUnavailable. These requests are tried
+// again, five times in all within some two seconds, with jittered exponential waits; a Retry-After lengthens the wait, and
+// one longer than anybody waits ends the request. A blob's body that breaks is asked for again and read on where it broke,
+// which its reader does not see: since the server sends no ranges, from the start, as long as each time brings new bytes.
+//
+// Time limits follow progress and not size: on connecting, on the wait for headers, on a read that brings nothing, and on
+// all the time in which nothing came, tries and waits together. So a 10 GiB body that moves never runs into one. A
+// changelist's files, for which the server compares whole trees, may take four times as long.
+//
+// An answer later than 95 % of the last 512 (and than a floor) is asked for a second time, and the first of the two counts;
+// for headers of blobs, and for listings whole. At most one request in fifty is sent twice.
+//
+// A server that has answered nothing for two seconds and a hundred attempts is left alone: requests fail at once, one a
+// second tries whether it is back. What was half read waits for it.
+//
+// Failsafe-go has the policies (policy.go, breaker.go), for one attempt at a time: what it would do on the level of
+// http.RoundTripper ends where a body begins, which is where half of the trouble is.
 //
 // The server ignores the commit for repositories imported below /third-party: there a moved head can show in a
 // directory that was not listed before the move, as a Derived tree.
 //
 // # Ownership
 //
-// A Client has no mutable state but counters and its connection pool; all methods may be called concurrently.
+// A Client's mutable state is counters, latencies, the breaker and the connection pool; all methods may be called
+// concurrently. A blob's body belongs to one reader.
 package mega

@@ -2,7 +2,6 @@ package mega
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,33 +29,23 @@ func (c *Client) listing(ctx context.Context, commit object.ID, path string) ([]
 	}
 	entries, err := parseListing(text)
 	if err != nil {
-		return nil, c.failed(url, fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+		return nil, c.failed("GET "+redact(url), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
 	}
 	return entries, nil
 }
 
 // parseListing reads the envelope of /tree/content-hash.
 func parseListing(text []byte) ([]object.Entry, error) {
-	var env struct {
-		Result *bool `json:"req_result"`
-		Data   []struct {
-			Name        string `json:"name"`
-			ContentType string `json:"content_type"`
-			OID         string `json:"oid"`
-		} `json:"data"`
-		Message string `json:"err_message"`
+	var items []struct {
+		Name        string `json:"name"`
+		ContentType string `json:"content_type"`
+		OID         string `json:"oid"`
 	}
-	if err := json.Unmarshal(text, &env); err != nil {
+	if err := openEnvelope(text, &items); err != nil {
 		return nil, fmt.Errorf("listing: %w", err)
 	}
-	if env.Result == nil || !*env.Result {
-		return nil, fmt.Errorf("listing: the server refused: %.200q", env.Message)
-	}
-	if env.Data == nil {
-		return nil, fmt.Errorf("listing: no data: %.80q", text)
-	}
-	entries := make([]object.Entry, 0, len(env.Data))
-	for _, item := range env.Data {
+	entries := make([]object.Entry, 0, len(items))
+	for _, item := range items {
 		id, err := object.Parse(item.OID)
 		if err != nil {
 			return nil, fmt.Errorf("listing: %q: %w", item.Name, err)

@@ -86,7 +86,7 @@ func (c *Client) rootIfHead(ctx context.Context, at remote.Commit) (payload []by
 func (c *Client) believeRoot(ctx context.Context, at remote.Commit, payload []byte) error {
 	if len(payload) > 0 {
 		if _, err := object.ParseTree(payload); err != nil {
-			return c.failed(c.route("file/tree", "path", "/"), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+			return c.failed("GET "+redact(c.route("file/tree", "path", "/")), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
 		}
 		return nil
 	}
@@ -95,7 +95,7 @@ func (c *Client) believeRoot(ctx context.Context, at remote.Commit, payload []by
 		return err
 	}
 	if len(entries) > 0 {
-		return c.failed(c.route("file/tree", "path", "/"), fmt.Errorf("%w: an empty root", remote.ErrBadAnswer))
+		return c.failed("GET "+redact(c.route("file/tree", "path", "/")), fmt.Errorf("%w: an empty root", remote.ErrBadAnswer))
 	}
 	return nil
 }
@@ -141,11 +141,11 @@ func (c *Client) latest(ctx context.Context, rev string) (remote.Commit, error) 
 		Date json.RawMessage `json:"date"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return remote.Commit{}, c.failed(url, fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+		return remote.Commit{}, c.failed("GET "+redact(url), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
 	}
 	id, err := object.Parse(answer.OID)
 	if err != nil {
-		return remote.Commit{}, c.failed(url, fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+		return remote.Commit{}, c.failed("GET "+redact(url), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
 	}
 	when, ok := parseDate(answer.Date)
 	if !ok {

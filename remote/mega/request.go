@@ -1,19 +1,15 @@
 package mega
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	neturl "net/url"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"github.com/antares-actor/antares-actor/remote"
 )
@@ -22,42 +18,18 @@ import (
 const (
 	typeJSON  = "application/json"
 	typeBytes = "application/octet-stream"
+	typeLFS   = "application/vnd.git-lfs+json"
+	typeAny   = ""
 )
 
-const (
-	maxErrorBody  = 4 << 10 // bytes of an error's body read for its message
-	maxRetryAfter = 5 * time.Second
-)
+// slowFactor is how much longer than usual the headers of a request may take for which the server reads half a repository.
+const slowFactor = 4
 
 // Why a request was given up by us and not by its caller.
 var (
 	errSlowHeaders = errors.New("no answer in time")
 	errStalled     = errors.New("the body stalled")
 )
-
-// statusError is an answer other than 200.
-type statusError struct {
-	status  int
-	message string        // the envelope's, empty when there was no envelope
-	wait    time.Duration // Retry-After, 0 when not given
-	kind    error         // the remote error it stands for
-}
-
-func (e *statusError) Error() string {
-	text := fmt.Sprintf("%d %s", e.status, http.StatusText(e.status))
-	if e.message != "" {
-		text += fmt.Sprintf(" (%.200q)", e.message)
-	}
-	return text
-}
-
-// Unwrap gives the remote error, and the wait in the form that the retry loop looks for.
-func (e *statusError) Unwrap() []error {
-	if e.wait == 0 {
-		return []error{e.kind}
-	}
-	return []error{e.kind, &backoff.RetryAfterError{Duration: e.wait}}
-}
 
 // route returns the URL of an API route with query parameters given as name, value, name, value. Values are escaped byte
 // by byte, so names that are not UTF-8 survive; a space is %20, since not every server reads + as one.
@@ -75,137 +47,118 @@ func (c *Client) route(path string, query ...string) string {
 	return u.String()
 }
 
-// fetch GETs a URL whole, trying again on transient trouble.
+// request is what is asked of a server.
+type request struct {
+	method string // "" is GET
+	url    string
+	want   string // content type
+	header map[string]string
+	body   []byte
+	slow   bool // the server computes the answer: wait longer for its headers
+}
+
+func (r *request) String() string {
+	if r.method == "" {
+		return "GET " + redact(r.url)
+	}
+	return r.method + " " + redact(r.url)
+}
+
+// fetch reads a whole answer, trying again on transient trouble.
 func (c *Client) fetch(ctx context.Context, url, contentType string) ([]byte, error) {
-	return retry(ctx, c, func() ([]byte, error) {
-		body, err := c.get(ctx, url, contentType)
-		if err != nil {
-			return nil, err
-		}
-		defer body.Close()
-		var b []byte
-		if body.size <= c.cfg.MaxListing { // -1 when not announced
-			if b, err = io.ReadAll(io.LimitReader(body, c.cfg.MaxListing+1)); err != nil {
-				return nil, err
-			}
-		}
-		if max(body.size, int64(len(b))) > c.cfg.MaxListing {
-			return nil, c.failed(url, fmt.Errorf("%w: more than %d bytes", remote.ErrBadAnswer, c.cfg.MaxListing))
-		}
-		return b, nil
+	return c.whole(ctx, c.listings, request{url: url, want: contentType})
+}
+
+// whole reads an answer into memory, the way of a policy.
+func (c *Client) whole(ctx context.Context, p *policy[[]byte], req request) ([]byte, error) {
+	silence := c.cfg.SilenceTimeout
+	if req.slow {
+		silence *= slowFactor
+	}
+	return p.run(ctx, false, silence, func(attempt context.Context, w *watch) ([]byte, error) {
+		return c.once(attempt, w, req)
 	})
 }
 
-// retry runs op until it succeeds, fails for good, or has had its tries. Only remote.ErrUnavailable is worth another.
-func retry[T any](ctx context.Context, c *Client, op func() (T, error)) (T, error) {
-	waits := backoff.NewExponentialBackOff() // jittered by half
-	waits.InitialInterval, waits.Multiplier = c.cfg.Backoff, 2
-	v, err := backoff.Retry(ctx, func() (T, error) {
-		v, err := op()
-		if err != nil && !errors.Is(err, remote.ErrUnavailable) {
-			err = backoff.Permanent(err)
-		}
-		return v, err
-	}, backoff.WithBackOff(waits), backoff.WithMaxTries(c.cfg.Tries), backoff.WithMaxElapsedTime(0),
-		backoff.WithNotify(func(err error, wait time.Duration) {
-			c.log.InfoContext(ctx, "trying again", "err", err, "wait", wait)
-		}))
-	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
-		err = fmt.Errorf("mega: %w: %w", ctx.Err(), err)
-	}
-	return v, err
-}
-
-// get makes one attempt and returns the body of a 200 of this content type.
-func (c *Client) get(ctx context.Context, url, contentType string) (*body, error) {
-	reqCtx, cancel := context.WithCancelCause(ctx)
-	req, err := http.NewRequestWithContext(reqCtx, http.MethodGet, url, nil)
+// once makes one attempt to read a whole answer.
+func (c *Client) once(ctx context.Context, w *watch, req request) ([]byte, error) {
+	body, err := c.send(ctx, ctx, w, req)
 	if err != nil {
-		cancel(nil)
-		return nil, c.failed(url, err)
-	}
-	if c.cfg.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
-	}
-	c.requests.Add(1)
-	start := time.Now()
-	slow := time.AfterFunc(c.cfg.HeaderTimeout, func() { cancel(errSlowHeaders) })
-	resp, err := c.http.Do(req)
-	slow.Stop()
-	if err != nil {
-		err = c.transport(ctx, reqCtx, url, err)
-		cancel(nil)
 		return nil, err
 	}
-	c.log.DebugContext(ctx, "request", "url", url, "status", resp.StatusCode, "took", time.Since(start))
-	b := &body{c: c, ctx: ctx, reqCtx: reqCtx, cancel: cancel, rc: resp.Body, url: url, size: resp.ContentLength}
-	if err := check(resp, b, contentType); err != nil {
-		_ = b.Close()
-		return nil, c.failed(url, err)
+	defer body.Close()
+	var b []byte
+	if body.size <= c.cfg.MaxListing { // -1 when not announced
+		if b, err = io.ReadAll(io.LimitReader(body, c.cfg.MaxListing+1)); err != nil {
+			return nil, err
+		}
+	}
+	if max(body.size, int64(len(b))) > c.cfg.MaxListing {
+		return nil, c.failed(body.what, fmt.Errorf("%w: more than %d bytes", remote.ErrBadAnswer, c.cfg.MaxListing))
 	}
 	return b, nil
 }
 
-// check refuses answers that are not what was asked for.
-func check(resp *http.Response, b *body, contentType string) error {
-	got, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if resp.StatusCode != http.StatusOK {
-		return statusOf(resp, b, got)
+// send makes one attempt and returns the body of a 200 of the wanted content type. The body lives until ctx ends, or until
+// attempt does if that is earlier and body.outlive was not called.
+func (c *Client) send(ctx, attempt context.Context, w *watch, r request) (*body, error) {
+	reqCtx, cancel := context.WithCancelCause(ctx)
+	b := &body{c: c, reqCtx: reqCtx, cancel: cancel, watch: w, what: r.String()}
+	b.unbind = context.AfterFunc(attempt, func() { cancel(context.Cause(attempt)) })
+	req, err := http.NewRequestWithContext(reqCtx, r.method, r.url, bytes.NewReader(r.body))
+	if err != nil {
+		b.unbind()
+		cancel(nil)
+		return nil, c.failed(b.what, err)
 	}
-	if got != contentType {
-		return fmt.Errorf("%w: %s where %s belongs: is this a Mega server?", remote.ErrBadAnswer, orNone(got), contentType)
+	for name, value := range r.header {
+		req.Header.Set(name, value)
 	}
-	return nil
-}
-
-// statusOf reads an error answer: what it says, and which remote error it is.
-func statusOf(resp *http.Response, b *body, contentType string) error {
-	e := &statusError{status: resp.StatusCode, kind: remote.ErrBadAnswer}
-	var env struct {
-		Result  *bool  `json:"req_result"`
-		Message string `json:"err_message"`
+	c.requests.Add(1)
+	patience := c.cfg.HeaderTimeout
+	if r.slow {
+		patience *= slowFactor
 	}
-	if contentType == typeJSON {
-		text, _ := io.ReadAll(io.LimitReader(b, maxErrorBody)) // an unreadable message is no message
-		if json.Unmarshal(text, &env) == nil && env.Result != nil && !*env.Result {
-			e.message = env.Message
-		}
+	start := time.Now()
+	late := time.AfterFunc(patience, func() { cancel(errSlowHeaders) })
+	resp, err := c.http.Do(req)
+	late.Stop()
+	if err != nil {
+		err = c.transport(reqCtx, b.what, err)
+		b.unbind()
+		cancel(nil)
+		return nil, err
 	}
-	switch {
-	case resp.StatusCode >= 500, resp.StatusCode == http.StatusTooManyRequests:
-		e.kind = remote.ErrUnavailable
-		e.wait = retryAfter(resp.Header.Get("Retry-After"))
-	case resp.StatusCode == http.StatusNotFound && env.Result != nil:
-		e.kind = remote.ErrNotFound
+	w.heard()
+	c.log.DebugContext(ctx, "request", "url", r.url, "status", resp.StatusCode, "took", time.Since(start))
+	b.rc, b.size = resp.Body, resp.ContentLength
+	if err := check(resp, b, r.want); err != nil {
+		_ = b.Close()
+		return nil, c.failed(b.what, err)
 	}
-	return e
-}
-
-func retryAfter(text string) time.Duration {
-	sec, err := strconv.Atoi(text)
-	if err != nil || sec <= 0 {
-		return 0
-	}
-	return min(time.Duration(sec)*time.Second, maxRetryAfter)
+	return b, nil
 }
 
 // transport says what a failed exchange means: its caller left, we gave it up, or the network failed.
-func (c *Client) transport(ctx, reqCtx context.Context, url string, err error) error {
-	if ctx.Err() != nil {
-		return c.failed(url, ctx.Err())
+func (c *Client) transport(reqCtx context.Context, what string, err error) error {
+	cause := context.Cause(reqCtx)
+	for _, ours := range []error{errSlowHeaders, errStalled, errSilence} {
+		if errors.Is(cause, ours) {
+			return c.failed(what, fmt.Errorf("%w: %w", remote.ErrUnavailable, cause))
+		}
 	}
-	if cause := context.Cause(reqCtx); cause != nil {
-		return c.failed(url, fmt.Errorf("%w: %w", remote.ErrUnavailable, cause))
+	if reqCtx.Err() != nil {
+		return c.failed(what, reqCtx.Err())
 	}
 	if u, ok := errors.AsType[*neturl.Error](err); ok {
 		err = u.Err // it repeats the URL
 	}
-	return c.failed(url, fmt.Errorf("%w: %w", remote.ErrUnavailable, err))
+	return c.failed(what, fmt.Errorf("%w: %w", remote.ErrUnavailable, err))
 }
 
 // failed puts the operation in front of an error, as one line.
-func (c *Client) failed(url string, err error) error {
-	return fmt.Errorf("mega: GET %s: %w", redact(url), err)
+func (c *Client) failed(what string, err error) error {
+	return fmt.Errorf("mega: %s: %w", what, err)
 }
 
 func redact(text string) string {
@@ -214,11 +167,4 @@ func redact(text string) string {
 		return text
 	}
 	return u.Redacted()
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "no content type"
-	}
-	return s
 }
