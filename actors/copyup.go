@@ -28,9 +28,10 @@ type copyUp struct {
 
 // job is one inode's promotion. Those that ask while it runs wait for it.
 type job struct {
+	node    *tree.Node
 	keep    int64 // bytes of content to bring along
 	fetched int   // how often the loader brought the content
-	waiting []any // promote and detach messages, in the order of arrival
+	waiting []any // promote, detach and sever messages, in the order of arrival
 }
 
 // cut begins the truncation that a promotion with less than the whole content is: the request that it was for. If its
@@ -57,6 +58,8 @@ func (c *copyUp) receive(msg any) {
 		c.reattach(m)
 	case *relink:
 		c.relink(m)
+	case *sever:
+		c.sever(m)
 	case *learnSizes:
 		for i, n := range m.Nodes {
 			if s := *n.State(); s.Where == tree.Lower && m.Sizes[i] >= 0 {
@@ -82,6 +85,10 @@ func (c *copyUp) failed(msg any) {
 		}
 	case *reattach:
 		c.reattach(m)
+	case *sever:
+		if m.Back != nil {
+			m.Back.Tell(&severed{Laid: m.Laid, Err: ErrPanic})
+		}
 	case *contentFetched:
 		c.end(m.Node, ErrPanic)
 	case *staged:
@@ -109,7 +116,7 @@ func (c *copyUp) promote(m *promote) {
 		j.waiting = append(j.waiting, m)
 		return
 	}
-	c.jobs[m.Node] = &job{keep: m.Keep, waiting: []any{m}}
+	c.jobs[m.Node] = &job{node: m.Node, keep: m.Keep, waiting: []any{m}}
 	c.build(m.Node)
 }
 
@@ -212,7 +219,7 @@ func (c *copyUp) commit(n *tree.Node, st *upper.Staged) error {
 	}
 	next := tree.State{Where: tree.Upper, Orphan: s.Orphan, UpperIno: st.File.Ino(), Indexed: n.Links() > 0}
 	if n.IsDir() {
-		next.Object, next.Below = s.Object, s.Below
+		next.Object, next.Pin, next.Below = s.Object, s.Pin, s.Below
 	}
 	n.SetState(next)
 	c.core.upper.Cache(n, st.File)
@@ -280,8 +287,8 @@ func (c *copyUp) end(n *tree.Node, err error) {
 		switch m := w.(type) {
 		case *promote:
 			c.done(m, err)
-		case *detach:
-			c.self.Tell(m) // whether the promotion came about or not, detach looks again
+		case *detach, *sever:
+			c.self.Tell(m) // whether the promotion came about or not, it looks again
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -23,12 +24,20 @@ type core struct {
 	fixed   bool // MountSpec.Fixed; immutable
 	local   *layer.Local
 	dicfuse *layer.Dicfuse
+	pins    *pins // of the dicfuse actor
 	source  *source
 	spoils  spoils
 	conn    atomic.Pointer[Conn] // nil until attached
 
+	// unlisted says that the kernel may know names in directories whose tables are not there: those of a process before this
+	// one, or of a table that a panic made be forgotten.
+	unlisted atomic.Bool
+
 	journal *tree.Journal          // nil: the mount ends with this process
 	doubts  map[uint64]tree.Intent // what the process before this one had begun and not answered, by request; immutable
+
+	ctx    context.Context // of what is read for the mount as a whole; ended by stop
+	cancel context.CancelFunc
 
 	dicfuseActor *handle
 	upperActor   *handle

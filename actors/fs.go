@@ -91,6 +91,17 @@ func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
 	if !ok {
 		return tree.Attr{}, unix.ENOENT
 	}
+	if f.misnumbered(e.Node) {
+		if err := f.ask(who, dir.Owner, &renumber{Parent: dir, Name: strings.Clone(name)}); err != nil {
+			return tree.Attr{}, err
+		}
+		if t, err = f.table(who, dir); err != nil {
+			return tree.Attr{}, err
+		}
+		if e, ok = t.Lookup(name); !ok {
+			return tree.Attr{}, unix.ENOENT
+		}
+	}
 	if f.unlinked(e.Node) {
 		if err := f.ask(who, &f.core.copyUp.Owner, &relink{Node: e.Node}); err != nil {
 			return tree.Attr{}, err
@@ -108,6 +119,13 @@ func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
 // go of the node: a file with several links lost the one that we opened it by.
 func (f *FS) unseated(n *tree.Node) bool {
 	return n.State().Orphan && !f.core.index.Knows(n.Ino)
+}
+
+// misnumbered tells whether the kernel knows a node's number as another file, which was shown by the name before and has been
+// renamed: the name was hidden from the commits that had it, until one came along that does not have it.
+func (f *FS) misnumbered(n *tree.Node) bool {
+	known := f.core.index.Find(n.Ino)
+	return known != nil && known != n && (known.Type != n.Type || !sameFile(known, n.State(), *n.Place(), n.Links()))
 }
 
 // unlinked tells whether a node is one name of several that a file has in a local lower layer, and is new to the kernel: the
@@ -169,7 +187,7 @@ type DirEntry struct {
 }
 
 // Readdir yields the entries behind a position; "." comes first and ".." last. A stream keeps the version that it began
-// with, and goes on from any.
+// with, and goes on from any; it shows the commit that it began in.
 func (f *FS) Readdir(who Caller, ino uint64, from Cursor, yield func(DirEntry) bool) error {
 	dir, err := f.node(who, ino)
 	if err != nil {
@@ -181,6 +199,8 @@ func (f *FS) Readdir(who Caller, ino uint64, from Cursor, yield func(DirEntry) b
 	}
 	if from.Cookie == 0 {
 		from.Version = t.Version()
+	} else {
+		t = t.At(from.Version)
 	}
 	at := func(cookie uint64) Cursor { return Cursor{Cookie: cookie, Version: from.Version} }
 	if from.Cookie < tree.DotCookie && !yield(DirEntry{Ino: dir.Ino, Type: unix.S_IFDIR, Name: ".", Next: at(tree.DotCookie)}) {
@@ -215,7 +235,7 @@ func (f *FS) LookupKnown(who Caller, parent uint64, name string) (a tree.Attr, o
 		return a, false
 	}
 	e, ok := t.Lookup(name)
-	if !ok || f.unseated(e.Node) || f.unlinked(e.Node) {
+	if !ok || f.unseated(e.Node) || f.unlinked(e.Node) || f.misnumbered(e.Node) {
 		return a, false
 	}
 	n := f.core.index.Remember(e.Node, who.Request)

@@ -2,47 +2,7 @@ package actors
 
 import (
 	"log/slog"
-
-	"github.com/antares-actor/antares-actor/internal/object"
-	"github.com/antares-actor/antares-actor/remote"
 )
-
-// dicfuse is the actor of the lower layer: it owns the pin, and turns what regions miss into fetches at that commit.
-type dicfuse struct {
-	core   *core
-	commit object.ID
-}
-
-func (d *dicfuse) receive(msg any) {
-	switch m := msg.(type) {
-	case *readTree:
-		want, ref := wantTree, remote.TreeRef{Commit: d.commit, Path: d.core.dicfuse.Path(m.Path), ID: m.ID}
-		if m.ID.IsZero() {
-			want, ref.ID = wantPath, d.core.root.State().Object
-			ref.Path = m.Path
-		}
-		d.core.loader(m.ID).Tell(&fetch{
-			Source: d.core.source, Want: want, ID: m.ID, Ref: ref, Base: d.core.dicfuse.Path(""),
-			Done: func(o outcome) { m.To.Tell(&treeFetched{Dir: m.Dir, Payload: o.Payload, Err: o.Err}) },
-		})
-	case *readSizes:
-		d.core.loader(m.IDs[0]).Tell(&fetch{
-			Source: d.core.source, Want: wantSizes, ID: m.IDs[0], IDs: m.IDs,
-			Done: func(o outcome) { m.To.Tell(&sized{Nodes: m.Nodes, Sizes: o.Sizes, Err: o.Err}) },
-		})
-	}
-}
-
-func (d *dicfuse) failed(msg any) {
-	switch m := msg.(type) {
-	case *readTree:
-		m.To.Tell(&treeFetched{Dir: m.Dir, Err: ErrPanic})
-	case *readSizes:
-		m.To.Tell(&sized{Nodes: m.Nodes, Err: ErrPanic})
-	}
-}
-
-func (d *dicfuse) parked() []any { return nil }
 
 // upperLayer is the actor of the upper layer: it owns the work directory's orphans.
 type upperLayer struct{ core *core }
@@ -81,6 +41,8 @@ func (n *notifier) receive(msg any) {
 		err = (*kernel).InvalidateEntry(m.Parent, m.Name)
 	case *invalidateInode:
 		err = (*kernel).InvalidateInode(m.Ino)
+	case *told:
+		m.then()
 	}
 	if err != nil {
 		n.core.log.Debug("kernel notification", slog.Any("error", err))

@@ -79,6 +79,12 @@ type (
 		Parent *tree.Node
 		Name   string
 	}
+	// renumber gives the node of an entry another number: the kernel knows its number as another file.
+	renumber struct {
+		Call
+		Parent *tree.Node
+		Name   string
+	}
 	// setXattr sets an extended attribute, or removes it if Value is nil.
 	setXattr struct {
 		Call
@@ -122,6 +128,7 @@ type (
 	treeFetched struct {
 		Dir     *tree.Node
 		Payload []byte
+		For     *retree // of readTree
 		Err     error
 	}
 	// listed is a directory's merged listing, read by a worker.
@@ -144,8 +151,10 @@ type (
 	readTree struct {
 		Dir  *tree.Node
 		ID   object.ID
-		Path string // in the mount as the origin has it
+		Pin  *tree.Pin // the commit that has it
+		Path string    // in the mount as the origin has it
 		To   *tree.Owner
+		For  *retree // nil: the directory's table is to be loaded
 	}
 	// readSizes asks for the sizes of lower files; sized goes to To. More than one is asked only of an origin that can tell many
 	// at once.
@@ -280,4 +289,6 @@ type (
 		Name   string
 	}
 	invalidateInode struct{ Ino uint64 }
+	// told is called when all that the notifier was sent before has reached the kernel.
+	told struct{ then func() }
 )

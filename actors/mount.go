@@ -36,7 +36,6 @@ type Mount struct {
 type live struct {
 	core  *core
 	conn  Conn
-	at    pinned
 	since time.Time
 }
 
@@ -52,10 +51,10 @@ func (m *Mount) Spec() MountSpec { return m.spec }
 // Done is closed when the mount has ended, by Unmount or from outside.
 func (m *Mount) Done() <-chan struct{} { return m.done }
 
-// Commit returns the commit that the mount is pinned to.
+// Commit returns the commit that the mount shows.
 func (m *Mount) Commit() object.ID {
 	if l := m.live.Load(); l != nil {
-		return l.at.commit.ID
+		return l.core.pins.shown.Load().commit.ID
 	}
 	return object.ID{}
 }
@@ -70,7 +69,7 @@ func (m *Mount) Stats() Stats {
 	if l == nil {
 		return s
 	}
-	s.Commit, s.Since = l.at.commit.ID, l.since
+	s.Commit, s.Since = l.core.pins.shown.Load().commit.ID, l.since
 	s.Inodes, s.Regions = l.core.index.Len(), l.core.regions.count.Load()
 	s.OpenFiles = l.core.upper.Store.OpenFiles()
 	s.Requests, s.Errors = l.conn.Counts()
@@ -152,7 +151,7 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 		return nil, err
 	}
 	c.conn.Store(&conn)
-	return &live{core: c, conn: conn, at: at, since: time.Now()}, nil
+	return &live{core: c, conn: conn, since: time.Now()}, nil
 }
 
 // newCore builds the mount's layers, its root, and its actors.
@@ -164,8 +163,10 @@ func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at
 		local:   local,
 		fixed:   spec.Fixed,
 		dicfuse: layer.NewDicfuse(e.cfg.Content, at.path, at.commit.Time, spec.UID, spec.GID),
+		pins:    newPins(at),
 	}
-	c.dicfuseActor = e.stage.spawn("dicfuse", 0, func(*handle) behaviour { return &dicfuse{core: c, commit: at.commit.ID} })
+	c.ctx, c.cancel = context.WithCancel(e.ctx)
+	c.dicfuseActor = e.stage.spawn("dicfuse", 0, func(self *handle) behaviour { return &dicfuse{core: c, self: self} })
 	c.upperActor = e.stage.spawn("upper", 0, func(*handle) behaviour { return &upperLayer{core: c} })
 	c.copyUp = e.stage.spawn("copy-up", 0, func(self *handle) behaviour { return newCopyUp(c, self) })
 	c.notifier = e.stage.spawn("notifier", 0, func(*handle) behaviour { return &notifier{core: c} })
@@ -180,6 +181,7 @@ const typeDir = 0o040000
 
 // stop ends the mount's actors. No request is being served any more.
 func (c *core) stop() {
+	c.cancel()
 	c.stage.stop(c.regions.all()...)
 	c.stage.stop(c.copyUp, c.dicfuseActor, c.notifier, c.upperActor)
 	c.working.Wait()

@@ -112,7 +112,7 @@ func TestAMountOfASubtree(t *testing.T) {
 }
 
 // fs is the mount's name in the mount table.
-func (m *Mount) fs() string { return fsName(m.spec, m.live.Load().at) }
+func (m *Mount) fs() string { return fsName(m.spec, *m.live.Load().core.pins.shown.Load()) }
 
 func TestTheNameInTheMountTableHasNoComma(t *testing.T) {
 	if got := fsName(MountSpec{FsName: "a,b,c"}, pinned{}); got != "a;b;c" {

@@ -15,13 +15,14 @@ import (
 	"github.com/antares-actor/antares-actor/remote"
 )
 
-// commitTime is the time of the fake origin's only commit.
+// commitTime is the time of the fake origin's first commit; those that follow are an hour later each.
 var commitTime = time.Unix(1_700_000_000, 0)
 
 // fakeOrigin is a repository in memory, whose answers a test can hold up, spoil and count.
 type fakeOrigin struct {
-	commit  remote.Commit
-	objects map[object.ID][]byte // immutable
+	commit  remote.Commit            // the first
+	commits map[string]remote.Commit // by name; immutable once it is mounted
+	objects map[object.ID][]byte     // the same
 
 	mu     sync.Mutex
 	asked  map[string]int // by "tree PATH" and "blob ID"
@@ -39,10 +40,17 @@ type file struct {
 
 // newOrigin makes a repository of these files by path.
 func newOrigin(files map[string]file) *fakeOrigin {
-	o := &fakeOrigin{objects: make(map[object.ID][]byte), asked: make(map[string]int)}
-	o.commit = remote.Commit{Time: commitTime, Tree: o.add(object.Tree, o.tree(files))}
-	o.commit.ID = object.Sum(object.Commit, o.commit.Tree[:])
+	o := &fakeOrigin{objects: make(map[object.ID][]byte), asked: make(map[string]int), commits: make(map[string]remote.Commit)}
+	o.commit = o.commitOf("", files)
 	return o
+}
+
+// commitOf adds a commit that can be asked for by a name; that named "" is the head.
+func (o *fakeOrigin) commitOf(name string, files map[string]file) remote.Commit {
+	c := remote.Commit{Time: commitTime.Add(time.Duration(len(o.commits)) * time.Hour), Tree: o.add(object.Tree, o.tree(files))}
+	c.ID = object.Sum(object.Commit, c.Tree[:])
+	o.commits[name] = c
+	return c
 }
 
 func (o *fakeOrigin) add(kind object.Kind, payload []byte) object.ID {
@@ -112,11 +120,12 @@ func (o *fakeOrigin) answer(ctx context.Context, what string, id object.ID) ([]b
 
 // Pin implements remote.Origin.
 func (o *fakeOrigin) Pin(ctx context.Context, rev string) (remote.Commit, error) {
-	if rev != "" {
+	c, ok := o.commits[rev]
+	if !ok {
 		return remote.Commit{}, fmt.Errorf("%w: %q", remote.ErrUnknownRev, rev)
 	}
-	_, err := o.answer(ctx, "pin", o.commit.Tree)
-	return o.commit, err
+	_, err := o.answer(ctx, "pin", c.Tree)
+	return c, err
 }
 
 // Tree implements remote.Origin.

@@ -104,6 +104,10 @@ func scenarios() map[string]scenario {
 		"rename to a region":     {cold: true, do: func(r *rig) error { return renameBlind(r, "a/one.txt", "b", "moved") }},
 		"rename over lower":      {do: func(r *rig) error { return ignoring(unix.ENOENT, r.rename("a/one.txt", "b/one.txt", 0)) }},
 		"move a lower directory": {do: func(r *rig) error { return ignoring(unix.ENOENT, r.rename("a/deep", "b/moved", 0)) }},
+		"switch": {
+			prepare: func(r *rig) error { return firstError(r.rename("a/deep", "moved", 0), r.writeAt("a/two.txt", "T", 0)) },
+			do: func(r *rig) error { _, err := r.mount.Switch(context.Background(), "second"); return err },
+		},
 		"a name that is left":    {prepare: lostName, do: func(r *rig) error { _, err := r.read("b/hard"); return err }},
 	}
 }

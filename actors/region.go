@@ -24,11 +24,15 @@ type region struct {
 	self    *handle
 	loading map[*tree.Node][]any // parked until the directory's table is there
 	sizing  map[*tree.Node][]any // parked until the file's size is there
+	retrees map[*tree.Node]*retree
 	dirs    int
 }
 
 func newRegion(c *core, self *handle) *region {
-	return &region{core: c, self: self, loading: make(map[*tree.Node][]any), sizing: make(map[*tree.Node][]any)}
+	return &region{
+		core: c, self: self,
+		loading: make(map[*tree.Node][]any), sizing: make(map[*tree.Node][]any), retrees: make(map[*tree.Node]*retree),
+	}
 }
 
 func (r *region) receive(msg any) {
@@ -49,6 +53,8 @@ func (r *region) receive(msg any) {
 		r.remove(m)
 	case *reseat:
 		r.reseat(m)
+	case *renumber:
+		r.renumber(m)
 	case *restore:
 		r.restore(m)
 	case *reap:
@@ -69,12 +75,23 @@ func (r *region) receive(msg any) {
 		r.listed(m)
 	case *sized:
 		r.sized(m)
+	case *rebase:
+		r.rebase(m)
+	case *retree:
+		r.retree(m)
+	case *relaid:
+		r.relaid(m)
+	case *severed:
+		r.severed(m)
+	case *vacated:
+		r.vacated(m)
 	}
 }
 
 // failed forgets the tables that the message may have left behind the disk, and has the kernel forget the names.
 func (r *region) failed(msg any) {
 	doubt := func(dir *tree.Node, name string) {
+		r.core.unlisted.Store(true)
 		dir.SetTable(nil)
 		r.core.notifier.Tell(&invalidateEntry{Parent: dir.Ino, Name: name})
 		r.core.notifier.Tell(&invalidateInode{Ino: dir.Ino})
@@ -98,7 +115,19 @@ func (r *region) failed(msg any) {
 	case *setAttr:
 		r.core.notifier.Tell(&invalidateInode{Ino: m.Node.Ino})
 	case *treeFetched:
-		r.drain(r.loading, m.Dir, ErrPanic)
+		if m.For == nil { // else it is parked
+			r.drain(r.loading, m.Dir, ErrPanic)
+		}
+	case *rebase: // it can be done twice
+		if m.tries++; m.tries < retreeTries && !m.over.Load() {
+			r.self.Tell(m)
+		} else {
+			m.finish()
+		}
+	case *retree:
+		if r.retrees[m.Dir] != m && !m.over.Load() { // else it is parked, or done
+			r.self.Tell(m)
+		}
 	case *listed:
 		r.drain(r.loading, m.Dir, ErrPanic)
 	case *sized:
@@ -114,6 +143,9 @@ func (r *region) parked() []any {
 		for _, msgs := range m {
 			all = append(all, msgs...)
 		}
+	}
+	for _, m := range r.retrees {
+		all = append(all, m)
 	}
 	return all
 }

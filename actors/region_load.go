@@ -17,7 +17,7 @@ func (r *region) await(dir *tree.Node, msg any) {
 		return
 	}
 	s := dir.State()
-	if s.Object == object.EmptyTree || s.Object.IsZero() && (s.Below == nil || s.Below.Origin == "") {
+	if !r.core.fromOrigin(s) {
 		r.list(dir, nil)
 		return
 	}
@@ -25,11 +25,18 @@ func (r *region) await(dir *tree.Node, msg any) {
 		r.list(dir, payload)
 		return
 	}
-	r.core.dicfuseActor.Tell(&readTree{Dir: dir, ID: s.Object, Path: dir.OriginPath(), To: &r.self.Owner})
+	r.core.dicfuseActor.Tell(&readTree{Dir: dir, ID: s.Object, Pin: s.Pin, Path: dir.OriginPath(), To: &r.self.Owner})
 }
 
 func (r *region) treeFetched(m *treeFetched) {
-	if m.Err != nil {
+	switch {
+	case m.For != nil && m.Err != nil:
+		r.retryRetree(m.For, m.Err)
+		return
+	case m.For != nil:
+		r.lay(m.For, m.Payload)
+		return
+	case m.Err != nil:
 		r.drain(r.loading, m.Dir, m.Err)
 		return
 	}
@@ -46,20 +53,31 @@ func (r *region) list(dir *tree.Node, payload []byte) {
 	}, tell)
 }
 
-func (c *core) list(dir *tree.Node, payload []byte) ([]layer.Item, error) {
-	origin, err := object.ParseTree(payload)
-	if err != nil {
-		return nil, fmt.Errorf("%w: list %s: %w", ErrOrigin, dir.Path(), err)
-	}
+// lowerHalf says where the lower layers have a directory.
+func lowerHalf(dir *tree.Node) layer.Parent {
 	s := dir.State()
 	p := layer.Parent{Path: dir.LowerPath(), Origin: dir.OriginPath(), HasOrigin: !s.Object.IsZero()}
 	if s.Below != nil {
 		p.Halves, p.HasOrigin = s.Below.Halves, p.HasOrigin || s.Below.Origin != ""
 	}
-	lower, err := c.local.List(p, layer.FromOrigin(origin))
+	return p
+}
+
+// listLower returns what the lower layers show of a directory together, of which the origin has this tree object.
+func (c *core) listLower(dir *tree.Node, payload []byte) ([]layer.Entry, error) {
+	origin, err := object.ParseTree(payload)
+	if err != nil {
+		return nil, fmt.Errorf("%w: list %s: %w", ErrOrigin, dir.Path(), err)
+	}
+	return c.local.List(lowerHalf(dir), layer.FromOrigin(origin, dir.State().Pin))
+}
+
+func (c *core) list(dir *tree.Node, payload []byte) ([]layer.Item, error) {
+	lower, err := c.listLower(dir, payload)
 	if err != nil {
 		return nil, err
 	}
+	s, p := dir.State(), lowerHalf(dir)
 	var found []upper.Found
 	if s.Where == tree.Upper {
 		f, err := c.upper.Open(dir)
@@ -89,6 +107,9 @@ func (r *region) listed(m *listed) {
 		r.drain(r.loading, m.Dir, nil)
 		return
 	}
+	if m.Dir.State().Orphan {
+		m.Items = nil // it lost its name to a switch while it was read
+	}
 	if m.Err == nil {
 		m.Err = r.publish(m.Dir, m.Items)
 	}
@@ -96,11 +117,7 @@ func (r *region) listed(m *listed) {
 }
 
 func (r *region) publish(dir *tree.Node, items []layer.Item) error {
-	lower := dir.LowerPath()
-	depth := 0
-	for at := dir.Place(); at.Parent != nil && depth < splitDepth; at = at.Parent.Place() {
-		depth++
-	}
+	lower, depth := dir.LowerPath(), depthOf(dir)
 	entries := make([]tree.Entry, 0, len(items))
 	twins := make(map[uint64]*tree.Node) // upper files with a second name in this directory
 	for i := range items {
@@ -119,15 +136,22 @@ func (r *region) publish(dir *tree.Node, items []layer.Item) error {
 // nodeFor returns the node that an item shows: the one that the kernel knows, or a new one.
 func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins map[uint64]*tree.Node, depth int) *tree.Node {
 	ino, typ, state, links := r.core.itemState(lower, item)
+	if item.IsLower && links == 0 && r.core.pins.switched.Load() {
+		ino = r.core.lowerNumber(dir, item.Name, ino, &state)
+	}
 	for _, known := range []*tree.Node{r.core.index.Find(ino), twins[ino]} {
 		if known == nil {
 			continue
 		}
-		if known.Type == typ && sameFile(known.State(), &state) {
+		if known.Type == typ && sameFile(known, &state, tree.Place{Parent: dir, Name: item.Name}, links) {
 			if known.State().Orphan && state.Where == tree.Lower { // its removal was cut short
 				r.core.copyUp.Tell(&reattach{Node: known, Parent: dir, Name: item.Name})
 			}
 			return known
+		}
+		if state.Where == tree.Lower {
+			ino = r.core.lowerNumber(dir, item.Name, ino, &state)
+			continue
 		}
 		ino = r.core.freeIno(tree.UpperIno(state.UpperIno)) // somebody copied the mark together with the file
 	}
@@ -137,6 +161,9 @@ func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins m
 	}
 	n := tree.NewNode(ino, owner, typ, tree.Place{Parent: dir, Name: item.Name}, state)
 	n.SetLinks(links)
+	if state.Below != nil && state.Below.Redirect != "" {
+		r.core.dicfuseActor.Tell(&redirected{Node: n})
+	}
 	n = r.core.wakeByName(n)
 	if !n.IsDir() && (state.Where == tree.Upper || links > 0) {
 		twins[ino] = n
@@ -144,10 +171,15 @@ func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins m
 	return n
 }
 
-// sameFile tells whether a node's state and what was found are one inode. A node that is still lower may have been promoted
-// on disk by somebody whose fact is on its way.
-func sameFile(known, found *tree.State) bool {
-	return known.Where == tree.Lower || found.Where == tree.Lower || known.UpperIno == found.UpperIno
+// sameFile tells whether a node and what was found somewhere are one inode. A node that is still lower may have been promoted on
+// disk by somebody whose fact is on its way, but not moved. Another one has its number if a directory that was renamed is no
+// longer hidden under its old name: by then the origin had nothing there, and has again.
+func sameFile(n *tree.Node, found *tree.State, at tree.Place, links uint32) bool {
+	s := n.State()
+	if s.Where == tree.Upper && found.Where == tree.Upper {
+		return s.UpperIno == found.UpperIno
+	}
+	return links > 0 || *n.Place() == at
 }
 
 // itemState returns the number, type and state of the inode of an item in the directory whose lower half is at lower, and
@@ -163,7 +195,7 @@ func (c *core) itemState(lower string, item *layer.Item) (ino uint64, typ uint32
 	s = tree.State{Where: tree.Upper, UpperIno: item.Upper.Ino}
 	ino = tree.UpperIno(item.Upper.Ino)
 	if item.Merged() {
-		s.Object, s.Below = item.Lower.State.Object, item.Lower.State.Below
+		s.Object, s.Pin, s.Below = item.Lower.State.Object, item.Lower.State.Pin, item.Lower.State.Below
 		ino = tree.LowerChildIno(path, item.Name) // also where another overlay made the directory, without our mark
 	}
 	if item.Below != nil {

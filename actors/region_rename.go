@@ -130,6 +130,7 @@ func (r *region) free(n *tree.Node, f *upper.File, covered bool) error {
 	}
 	s.Below = &below
 	n.SetState(s)
+	r.core.dicfuseActor.Tell(&redirected{Node: n})
 	return nil
 }
 

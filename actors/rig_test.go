@@ -53,6 +53,7 @@ type rig struct {
 	mount    *Mount
 	log      *slog.Logger
 	session  *Session
+	rev      string
 	*kernel
 }
 
@@ -134,7 +135,7 @@ func newRig(t testing.TB, opts ...option) *rig {
 }
 
 func (r *rig) spec() MountSpec {
-	return MountSpec{Origin: r.origin, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session}
+	return MountSpec{Origin: r.origin, Rev: r.rev, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session}
 }
 
 // mountAgain mounts, and hands the kernel the new file system.

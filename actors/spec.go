@@ -44,7 +44,7 @@ type MountSpec struct {
 }
 
 // SessionVersion names what a session's journal holds and means. A process takes over sessions of its own version only.
-const SessionVersion = "1"
+const SessionVersion = "2"
 
 // Session is what a mount needs to outlive the process that serves it. Somebody else must hold the two descriptors as well:
 // package keeper.
@@ -90,6 +90,9 @@ type pinned struct {
 	commit remote.Commit
 	path   string
 	tree   object.ID // of the directory
+
+	switched bool // the mount showed another commit before
+	moving   bool // and what the kernel knows may be of that one still
 }
 
 // pin resolves the revision and the path. It fetches the commit and the trees on the way to the path, the last one

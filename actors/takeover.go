@@ -32,13 +32,22 @@ type pinNote struct {
 	Time         time.Time
 	Path         string
 	Root         string // the tree at Path
+	Switched     bool
+	Moving       bool
 	Upper        upper.Format
 }
 
-func newPinNote(at pinned, format upper.Format) ([]byte, error) {
-	return json.Marshal(pinNote{
-		Commit: at.commit.ID.String(), Tree: at.commit.Tree.String(), Time: at.commit.Time, Path: at.path, Root: at.tree.String(), Upper: format,
+// notePinned leaves word of what the mount shows to the process that takes it over.
+func notePinned(j *tree.Journal, at *pinned, format upper.Format) error {
+	note, err := json.Marshal(pinNote{
+		Commit: at.commit.ID.String(), Tree: at.commit.Tree.String(), Time: at.commit.Time, Path: at.path, Root: at.tree.String(),
+		Switched: at.switched, Moving: at.moving, Upper: format,
 	})
+	if err != nil {
+		return err
+	}
+	j.Note(notePin, note)
+	return j.Flush()
 }
 
 func parsePinNote(b []byte) (at pinned, format upper.Format, err error) {
@@ -52,7 +61,10 @@ func parsePinNote(b []byte) (at pinned, format upper.Format, err error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return at, format, fmt.Errorf("%w: journal: what the mount shows: %w", ErrNotTaken, err)
 	}
-	return pinned{commit: remote.Commit{ID: commit, Tree: root, Time: p.Time}, path: p.Path, tree: shown}, p.Upper, nil
+	at = pinned{
+		commit: remote.Commit{ID: commit, Tree: root, Time: p.Time}, path: p.Path, tree: shown, switched: p.Switched, moving: p.Moving,
+	}
+	return at, p.Upper, nil
 }
 
 // newJournal begins the journal of a new mount; nil if it is not to outlive this process.
@@ -64,11 +76,9 @@ func newJournal(s *Session, at pinned, format upper.Format) (*tree.Journal, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMount, err)
 	}
-	note, err := newPinNote(at, format)
-	if err != nil {
+	if err := notePinned(j, &at, format); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMount, err)
 	}
-	j.Note(notePin, note)
 	return j, nil
 }
 
@@ -99,6 +109,11 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 	journal.Note(noteHanded, []byte{0})
 	c := e.newCore(store, local, src, at, spec, journal)
 	c.doubts = found.Intents
+	var mixed []any
+	if at.moving {
+		mixed = forgetAll(found.Nodes)
+	}
+	c.unlisted.Store(len(found.Nodes) > 0)
 	c.index.Sleep(found)
 	err = c.dropOrphans()
 	var conn Conn
@@ -113,7 +128,27 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 		return nil, err
 	}
 	c.conn.Store(&conn)
-	return &live{core: c, conn: conn, at: at, since: time.Now()}, nil
+	for _, m := range mixed {
+		c.notifier.Tell(m)
+	}
+	return &live{core: c, conn: conn, since: time.Now()}, nil
+}
+
+// forgetAll are the messages that have the kernel forget what it knows by names and contents: the process before died while it
+// switched the mount to another commit, and nobody knows how much of the old one the kernel still shows. Files that are open
+// show the new commit's bytes then.
+func forgetAll(known map[uint64]*tree.Dormant) []any {
+	var all []any
+	for ino, d := range known {
+		if d.Orphan != nil {
+			continue
+		}
+		if d.Name != "" {
+			all = append(all, &invalidateEntry{Parent: d.Parent, Name: d.Name})
+		}
+		all = append(all, &invalidateInode{Ino: ino})
+	}
+	return all
 }
 
 // patience is how long requests that were read may hold up a handover, if the kernel can send them to the next process as well.

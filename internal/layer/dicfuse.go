@@ -20,12 +20,12 @@ type Content interface {
 	Open(id object.ID) (*os.File, error)
 }
 
-// Dicfuse is the monorepo at one commit. Immutable.
+// Dicfuse is the monorepo at the commits that the nodes' states say. Immutable.
 type Dicfuse struct {
 	content  Content
-	base     string // the mounted subtree's path in the repository, "" for all of it
-	uid, gid uint32 // of everything in it: git records no owners
-	mtime    unix.Timespec
+	base     string        // the mounted subtree's path in the repository, "" for all of it
+	uid, gid uint32        // of everything in it: git records no owners
+	mtime    unix.Timespec // of what came with the first commit
 }
 
 var _ Layer = (*Dicfuse)(nil)
@@ -49,9 +49,6 @@ func (d *Dicfuse) Path(inMount string) string {
 		return d.base + "/" + inMount
 	}
 }
-
-// Mtime is the one time that everything in the layer has.
-func (d *Dicfuse) Mtime() unix.Timespec { return d.mtime }
 
 // LowerMode maps a tree entry's mode to stat's. A submodule shows as an empty directory, as in a checkout without it.
 func LowerMode(m object.Mode) uint32 {
@@ -81,9 +78,13 @@ func LowerState(e object.Entry) tree.State {
 
 // Attr implements Layer; an unknown size is looked for in the content store.
 func (d *Dicfuse) Attr(n *tree.Node, s *tree.State) (tree.Attr, error) {
+	when := d.mtime
+	if s.Pin != nil {
+		when = s.Pin.Time
+	}
 	a := tree.Attr{
 		Ino: n.Ino, Mode: s.Mode, Nlink: 1, UID: d.uid, GID: d.gid, Blksize: 4096,
-		Size: s.Size, Atime: d.mtime, Mtime: d.mtime, Ctime: d.mtime,
+		Size: s.Size, Atime: when, Mtime: when, Ctime: when,
 	}
 	if a.Size == tree.UnknownSize {
 		size, ok := d.content.Size(s.Object)

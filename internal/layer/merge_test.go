@@ -41,7 +41,7 @@ func lowerList(list string) []layer.Entry {
 		typ, name, _ := strings.Cut(word, ":")
 		entries = append(entries, object.Entry{Name: name, Mode: modes[typ], ID: object.ID{byte(i + 1)}})
 	}
-	return layer.FromOrigin(entries)
+	return layer.FromOrigin(entries, nil)
 }
 
 func found(list string) []upper.Found {

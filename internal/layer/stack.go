@@ -22,11 +22,12 @@ type Entry struct {
 	Links   uint32
 }
 
-// FromOrigin returns the entries of the origin's half of a directory.
-func FromOrigin(entries []object.Entry) []Entry {
+// FromOrigin returns the entries of the origin's half of a directory, of which a commit has this tree object.
+func FromOrigin(entries []object.Entry, pin *tree.Pin) []Entry {
 	all := make([]Entry, len(entries))
 	for i, e := range entries {
 		s := LowerState(e)
+		s.Pin = pin
 		all[i] = Entry{Name: e.Name, State: s, Type: s.Mode & unix.S_IFMT}
 	}
 	return all
@@ -111,7 +112,7 @@ func (l *Local) entry(p Parent, f *upper.Found, under *Entry) (Entry, error) {
 		e.State.Below.Halves = append(e.State.Below.Halves, b.Halves...)
 		e.State.Below.Origin = b.Origin
 	case under != nil && under.Type == unix.S_IFDIR:
-		e.State.Object = under.State.Object
+		e.State.Object, e.State.Pin = under.State.Object, under.State.Pin
 		if b := under.State.Below; b != nil {
 			e.State.Below.Halves = append(e.State.Below.Halves, b.Halves...)
 			e.State.Below.Origin = b.Origin

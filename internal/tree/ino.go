@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/antares-actor/antares-actor/internal/object"
 )
 
 // RootIno is the number of a mount's root, fixed by the FUSE protocol.
@@ -35,6 +37,18 @@ func LowerChildIno(dir, name string) uint64 {
 	_, _ = d.WriteString(name)
 	return lowerBit | d.Sum64()&(lowerBit-1)
 }
+
+// VersionIno returns the number of what the origin has at a path, whose number is ino, while the kernel still knows that number
+// as something else that a mount showed there: id is what is there now.
+func VersionIno(ino uint64, id object.ID) uint64 {
+	var d xxhash.Digest
+	d.ResetWithSeed(ino)
+	_, _ = d.Write(id[:])
+	return lowerBit | d.Sum64()&(lowerBit-1)
+}
+
+// NearIno returns the i-th of the numbers that take the place of a lower one that is taken.
+func NearIno(ino, i uint64) uint64 { return lowerBit | (ino+i<<48)&(lowerBit-1) }
 
 // UpperIno returns the number of a file born in upper whose number in the upper file system is st.
 func UpperIno(st uint64) uint64 { return upperBit | st&(upperBit-1) }

@@ -42,6 +42,7 @@ type State struct {
 	Where  Where
 	Orphan bool      // no name leads to it any more; upper's file, if any, stands in the work directory
 	Object object.ID // the origin's blob or, for a directory, its tree; zero where the origin has nothing to show here
+	Pin    *Pin      // a commit that has Object at the node's path in the origin; nil: the first that this process showed
 	// Lower
 	Mode uint32 // type and permission bits
 	Size int64  // bytes, or UnknownSize

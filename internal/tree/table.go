@@ -42,6 +42,8 @@ type Table struct {
 	delta   []Entry
 	count   int
 	version uint16 // begins anywhere, since the process before may have had any; changes by each change, and wraps around
+	first   uint16 // the version that the directory had when the mount was switched to this commit
+	before  *Table // what it showed last before that; nil if it was not switched
 }
 
 // NewTable builds a listing. Names must be distinct; the slice is the table's from now on.
@@ -61,7 +63,54 @@ func NewTable(entries []Entry) (*Table, error) {
 			}
 		}
 	}
-	return &Table{base: entries, count: len(entries), version: uint16(rand.Uint32())}, nil
+	t := &Table{base: entries, count: len(entries), version: uint16(rand.Uint32())}
+	t.first = t.version
+	return t, nil
+}
+
+// erasKept is how many listings of earlier commits a table leads to, for the streams that began in them. A stream takes one
+// request for about a hundred names; who reads so slowly that the mount is switched more often meanwhile goes on in what is
+// shown now.
+const erasKept = 4
+
+// Follows makes t what a directory shows from now on, since the mount was switched to another commit; before is what it
+// showed until now. Before t is shared.
+func (t *Table) Follows(before *Table) {
+	t.before = before
+	t.version = before.version + 1<<14 // far from any version that a stream of one of the others can have
+	t.first = t.version
+	last := before
+	for range erasKept - 1 {
+		if last.before == nil {
+			return
+		}
+		last = last.before
+	}
+	if last.before != nil {
+		t.before = before.shortened(erasKept - 1)
+	}
+}
+
+// shortened is t leading to so many earlier listings at most.
+func (t *Table) shortened(eras int) *Table {
+	s := *t
+	if eras == 0 || s.before == nil {
+		s.before = nil
+	} else {
+		s.before = s.before.shortened(eras - 1)
+	}
+	return &s
+}
+
+// At returns the listing in which a stream goes on that began at a version: t, or if the mount was switched to another commit
+// since, what the directory showed last before that. A listing so never mixes two commits.
+func (t *Table) At(version uint16) *Table {
+	for at := t; at != nil; at = at.before {
+		if version-at.first <= at.version-at.first {
+			return at
+		}
+	}
+	return t
 }
 
 // Len returns how many names the directory has.
@@ -153,7 +202,7 @@ func (t *Table) apply(e Entry, grow int) *Table {
 	delta = append(delta, t.delta[:i]...)
 	delta = append(delta, e)
 	delta = append(delta, t.delta[i+skip:]...)
-	next := &Table{base: t.base, delta: delta, count: t.count + grow, version: t.version + 1}
+	next := &Table{base: t.base, delta: delta, count: t.count + grow, version: t.version + 1, first: t.first, before: t.before}
 	if len(delta) > 8+int(math.Sqrt(float64(len(t.base)))) {
 		merged := make([]Entry, 0, next.count)
 		for e := range next.After(0) {

@@ -66,6 +66,16 @@ func Find(fd int, prefix, name string) (*Found, error) {
 	return f, err
 }
 
+// Find returns what a directory of the store has under a name, which may be a whiteout; unix.ENOENT if nothing.
+func (s *Store) Find(dir *File, name string) (*Found, error) {
+	fd, err := unix.Openat(dir.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) // marks need more than O_PATH
+	if err != nil {
+		return nil, wrap("open directory", err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return Find(fd, s.prefix, name)
+}
+
 type scanner struct {
 	fd     int
 	prefix string
