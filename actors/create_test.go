@@ -35,7 +35,7 @@ func (r *rig) wantSameAfterRemount() {
 	r.t.Helper()
 	seen := r.snapshot()
 	r.remount()
-	if now := r.snapshot(); now != seen {
+	if now := r.snapshot(); now != seen && (r.rev == "" || plain(now) != plain(seen)) {
 		r.t.Errorf("the next mount shows\n%s\ninstead of\n%s", now, seen)
 	}
 }

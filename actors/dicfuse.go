@@ -87,12 +87,17 @@ func (d *dicfuse) failed(msg any) {
 		m.To.Tell(&treeFetched{Dir: m.Dir, For: m.For, Err: ErrPanic})
 	case *readSizes:
 		m.To.Tell(&sized{Nodes: m.Nodes, Err: ErrPanic})
+	case *redirected:
+		d.core.pins.redirected[m.Node] = struct{}{}
 	case *switchTo:
 		d.drop(m)
 	case *prepared:
-		d.drop(m.cmd)
+		if d.core.pins.running != m.plan { // else it goes on: the regions have it
+			d.drop(m.cmd)
+		}
 	case *settled:
-		d.drop(m.run.cmd)
+		d.core.pins.running = nil
+		m.run.cmd.finish(nil)
 	}
 }
 

@@ -49,5 +49,10 @@ func (n *notifier) receive(msg any) {
 	}
 }
 
-func (n *notifier) failed(any)    {}
+func (n *notifier) failed(msg any) {
+	if m, ok := msg.(*told); ok {
+		m.then()
+	}
+}
+
 func (n *notifier) parked() []any { return nil }

@@ -105,10 +105,17 @@ func scenarios() map[string]scenario {
 		"rename over lower":      {do: func(r *rig) error { return ignoring(unix.ENOENT, r.rename("a/one.txt", "b/one.txt", 0)) }},
 		"move a lower directory": {do: func(r *rig) error { return ignoring(unix.ENOENT, r.rename("a/deep", "b/moved", 0)) }},
 		"switch": {
-			prepare: func(r *rig) error { return firstError(r.rename("a/deep", "moved", 0), r.writeAt("a/two.txt", "T", 0)) },
-			do: func(r *rig) error { _, err := r.mount.Switch(context.Background(), "second"); return err },
+			prepare: func(r *rig) error { return r.writeAt("a/two.txt", "T", 0) },
+			do: func(r *rig) error {
+				if err := ignoring(unix.ENOENT, r.rename("a/deep", "moved", 0)); err != nil {
+					return err
+				}
+				_, err := r.mount.Switch(context.Background(), "second")
+				r.rev = "second"
+				return err
+			},
 		},
-		"a name that is left":    {prepare: lostName, do: func(r *rig) error { _, err := r.read("b/hard"); return err }},
+		"a name that is left": {prepare: lostName, do: func(r *rig) error { _, err := r.read("b/hard"); return err }},
 	}
 }
 
@@ -150,12 +157,18 @@ copy-up *actors.contentFetched
 copy-up *actors.detach
 copy-up *actors.learnSizes
 copy-up *actors.promote
+copy-up *actors.sever
 copy-up *actors.staged
+dicfuse *actors.prepared
 dicfuse *actors.readSizes
 dicfuse *actors.readTree
+dicfuse *actors.redirected
+dicfuse *actors.settled
+dicfuse *actors.switchTo
 loader *actors.fetch
 loader *actors.fetchBlob
 loader *actors.fetched
+notifier *actors.told
 region *actors.adopt
 region *actors.create
 region *actors.createTemp
@@ -166,12 +179,17 @@ region *actors.promoteNode
 region *actors.relay
 region *actors.remove
 region *actors.rename
+region *actors.rebase
+region *actors.relaid
 region *actors.reseat
 region *actors.resolveSize
 region *actors.setAttr
+region *actors.retree
 region *actors.setXattr
+region *actors.severed
 region *actors.sized
 region *actors.treeFetched
+region *actors.vacated
 upper *actors.reap
 `
 
@@ -199,7 +217,7 @@ func TestAPanicInAnyMessage(t *testing.T) {
 // begin mounts and does a scenario's preparation. Sizes and listings are known then, unless the scenario is cold.
 func (s *scenario) begin(t *testing.T, sab *saboteur) *rig {
 	t.Helper()
-	r := newRig(t, withProbe(sab.probe))
+	r := newRig(t, withProbe(sab.probe), withCommits(map[string]func(map[string]file){"second": nextCommit}))
 	if !s.cold {
 		for path := range corpus() {
 			_, err := r.lookup(path)
@@ -276,7 +294,7 @@ func TestARemovalThatFailsLeavesTheFile(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("panic in %q, after %v", what, after), func(t *testing.T) {
 				var sab saboteur
-				r := newRig(t, withProbe(sab.probe))
+				r := newRig(t, withProbe(sab.probe), withCommits(map[string]func(map[string]file){"second": nextCommit}))
 				check(t, r.create("b/other")) // b is in upper, and listed
 				check(t, unix.Mknod(r.onDisk("b/one.txt"), unix.S_IFIFO|0o600, 0))
 				sab.arm(what, after)
@@ -300,7 +318,7 @@ func TestPanicsInTheNotifierLoseANotification(t *testing.T) {
 	for _, what := range []string{"notifier *actors.invalidateEntry", "notifier *actors.invalidateInode"} {
 		t.Run(what, func(t *testing.T) {
 			var sab saboteur
-			r := newRig(t, withProbe(sab.probe))
+			r := newRig(t, withProbe(sab.probe), withCommits(map[string]func(map[string]file){"second": nextCommit}))
 			sab.arm(what, false)
 			core := r.fs.core
 			for range 2 {
@@ -319,7 +337,7 @@ func TestPanicsInTheNotifierLoseANotification(t *testing.T) {
 // A mutation that panics leaves doubt about its directory: the kernel is told to ask again.
 func TestAPanicHasTheKernelForget(t *testing.T) {
 	var sab saboteur
-	r := newRig(t, withProbe(sab.probe))
+	r := newRig(t, withProbe(sab.probe), withCommits(map[string]func(map[string]file){"second": nextCommit}))
 	dir := r.ino("a")
 	_, err := r.list("a")
 	check(t, err)

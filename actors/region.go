@@ -124,6 +124,10 @@ func (r *region) failed(msg any) {
 		} else {
 			m.finish()
 		}
+	case *vacated:
+		if m.tries++; m.tries < retreeTries {
+			r.self.Tell(m)
+		}
 	case *retree:
 		if r.retrees[m.Dir] != m && !m.over.Load() { // else it is parked, or done
 			r.self.Tell(m)

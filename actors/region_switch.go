@@ -42,7 +42,10 @@ type (
 		Err  error
 	}
 	// vacated says that a directory lost its name, and everything in it.
-	vacated struct{ Dir *tree.Node }
+	vacated struct {
+		Dir   *tree.Node
+		tries int
+	}
 )
 
 // A switch must come about everywhere: what fails is tried again, a panic so often, anything else for ever.
@@ -154,12 +157,10 @@ func (r *region) relaid(m *relaid) {
 	cmd := &sever{Pin: m.For.Switch.pin, Laid: m, Back: &r.self.Owner}
 	for e := range t.After(0) {
 		s := e.Node.State()
-		if s.Where == tree.Upper || s.Orphan {
-			continue
-		}
 		l := now[e.Name]
 		switch {
-		case l == nil || l.Type != e.Node.Type:
+		case s.Where == tree.Upper:
+		case s.Orphan || l == nil || l.Type != e.Node.Type: // a panic may have come between its marking and the next table
 			cmd.Cut = append(cmd.Cut, e.Node)
 		case sameLower(s, &l.State):
 		case e.Node.IsDir():
