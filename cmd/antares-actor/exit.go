@@ -57,6 +57,7 @@ var remedies = []struct {
 	err    error
 	remedy string
 }{
+	{remote.ErrOffline, "mount it once without --offline, with this --cache"},
 	{remote.ErrUnavailable, "is the server running, and --origin its address?"},
 	{remote.ErrBadAnswer, "is --origin the address of a Mega server?"},
 	{remote.ErrMismatch, "the origin is damaged: have it repaired, or give another --origin"},

@@ -23,6 +23,7 @@ type mountOptions struct {
 	origin   string
 	rev      string
 	path     string
+	offline  bool
 	upper    string
 	work     string
 	volatile bool
@@ -51,6 +52,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.lowers, "lower", nil, "dir:PATH, a local directory above the origin, or alone; repeat it, topmost first")
 	f.StringVar(&o.rev, "rev", "", "commit, tag or branch to mount (default the origin's head)")
 	f.StringVar(&o.path, "path", "", "directory of the repository to mount (default all of it)")
+	f.BoolVar(&o.offline, "offline", false, "never ask the origin: show what the cache has, and the commit that --rev stood for last")
 	f.StringVar(&o.upper, "upper", "", "directory that receives the changes (default a new one in the state directory)")
 	f.StringVar(&o.work, "work", "", "work directory beside upper, on the same file system (default UPPER.work)")
 	f.BoolVar(&o.volatile, "volatile", false, "do not wait for the disk; after a crash upper is refused")
@@ -164,7 +166,7 @@ func (o *mountOptions) args() []string {
 		{"--read-only", o.kernel.ReadOnly}, {"--noexec", o.kernel.NoExec}, {"--dev", o.kernel.Dev}, {"--suid", o.kernel.Suid},
 		{"--noatime", o.kernel.NoAccessTimes}, {"--strictatime", o.kernel.StrictAccessTimes},
 		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--no-keeper", o.alone}, {"--volatile", o.volatile},
-		{"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager},
+		{"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager}, {"--offline", o.offline},
 	} {
 		if opt.on {
 			args = append(args, opt.flag)

@@ -60,7 +60,7 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 		detachDead(s.upper, log)
 		waitForEnding(ctx, s.upper)
 	}
-	p, err := assemble(mounting, s.origin, s.cache, log)
+	p, err := assemble(mounting, &s.mountOptions, log)
 	if err != nil {
 		return err
 	}

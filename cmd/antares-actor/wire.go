@@ -27,19 +27,25 @@ type parts struct {
 }
 
 // assemble builds them; close undoes it.
-func assemble(ctx context.Context, origin, cacheDir string, log *slog.Logger) (_ *parts, err error) {
+func assemble(ctx context.Context, o *mountOptions, log *slog.Logger) (_ *parts, err error) {
 	p := new(parts)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
 		}
 	}()
-	if origin != "" {
-		if p.origin, err = openOrigin(ctx, origin, log); err != nil {
+	if o.origin != "" {
+		if p.origin, err = openOrigin(ctx, o.origin, log); err != nil {
 			return nil, err
 		}
+		pins := remote.NewPins(filepath.Join(o.cache, "pins"))
+		if o.offline {
+			p.origin = remote.Offline(p.origin, pins)
+		} else {
+			p.origin = remote.Recorded(p.origin, pins, log)
+		}
 	}
-	if p.store, err = cache.Open(cache.Config{Dir: cacheDir, Log: log}); err != nil {
+	if p.store, err = cache.Open(cache.Config{Dir: o.cache, Log: log}); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	p.engine, err = actors.NewEngine(actors.Config{Content: p.store, Bridge: fusebridge.New(log), Log: log})
