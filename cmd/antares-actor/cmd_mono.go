@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,6 +20,7 @@ type monoCommand struct {
 	listen   string
 	logLevel string
 	head     string
+	lfs      string
 	cls      []string
 	clPaths  []string
 }
@@ -38,6 +40,7 @@ Mega server, and to test it. It prints its address when it can be asked, and run
 	cmd.Flags().StringVar(&c.head, "head", "", "the commit to serve (default: the repository's HEAD, also when it moves)")
 	cmd.Flags().StringArrayVar(&c.cls, "cl", nil, "a changelist: LINK=REV, LINK=BASE..REV, LINK=@PATCHFILE or LINK=BASE..@PATCHFILE; repeat it")
 	cmd.Flags().StringArrayVar(&c.clPaths, "cl-path", nil, "LINK=PATH: the directory that a changelist belongs to")
+	cmd.Flags().StringVar(&c.lfs, "lfs", "", "directory of Git LFS objects (default: the repository's)")
 	cmd.Flags().StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -53,6 +56,14 @@ func (c *monoCommand) run(ctx context.Context) error {
 	}
 	defer func() { _ = repo.Close() }()
 	server := monoserver.New(repo, log)
+	if c.lfs == "" {
+		common, err := repo.CommonDir(ctx)
+		if err != nil {
+			return err
+		}
+		c.lfs = filepath.Join(common, "lfs", "objects")
+	}
+	server.ServeLFS(c.lfs)
 	if err := c.prepare(ctx, server); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (r *Repo) Apply(ctx context.Context, to object.ID, patch []byte, use func(p
 	if _, err := scratch.run(ctx, "init", "-q", "--bare", "--template="); err != nil {
 		return err
 	}
-	objects, err := r.run(ctx, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+	common, err := r.CommonDir(ctx)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (r *Repo) Apply(ctx context.Context, to object.ID, patch []byte, use func(p
 	if err := os.MkdirAll(filepath.Dir(alternates), 0o700); err != nil {
 		return fmt.Errorf("gitrepo: apply a patch: %w", err)
 	}
-	if err := os.WriteFile(alternates, objects, 0o600); err != nil {
+	if err := os.WriteFile(alternates, []byte(filepath.Join(common, "objects")+"\n"), 0o600); err != nil {
 		return fmt.Errorf("gitrepo: apply a patch: %w", err)
 	}
 	if _, err := scratch.run(ctx, "read-tree", to.String()); err != nil {

@@ -45,6 +45,11 @@ func statusOf(err error) int {
 }
 
 func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, status int, v any) {
+	s.writeTyped(w, r, "application/json", status, v)
+}
+
+// writeTyped answers JSON of this content type.
+func (s *Server) writeTyped(w http.ResponseWriter, r *http.Request, contentType string, status int, v any) {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false) // names come out as they are, as from Mega
@@ -53,7 +58,7 @@ func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, status int, v
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // a client that left needs no answer

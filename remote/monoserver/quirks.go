@@ -3,7 +3,10 @@ package monoserver
 // Quirks are oddities of real Mega servers that this one has only when told. The zero value has none.
 type Quirks struct {
 	// SHA1Prefix writes "sha1:" before the ids of changed files.
-	SHA1Prefix bool `json:"sha1_prefix"`
+	SHA1Prefix bool `json:"sha1_prefix,omitempty"`
+	// LFSBase stands before an object's id in the address to download it from, in place of this server's own, as with an
+	// object store that has addresses of its own.
+	LFSBase string `json:"lfs_base,omitempty"`
 }
 
 // Quirks returns those that the server has.

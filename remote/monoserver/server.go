@@ -41,6 +41,7 @@ type Server struct {
 
 	head        atomic.Pointer[remote.Commit] // nil follows the repository's HEAD
 	quirks      atomic.Pointer[Quirks]        // never nil
+	lfs         atomic.Pointer[string]        // a directory, or ""; never nil
 	changelists sync.Map                      // *changes by link
 }
 
@@ -53,6 +54,7 @@ func New(repo Repository, log *slog.Logger) *Server {
 	}
 	s := &Server{repo: repo, log: log, mux: http.NewServeMux(), counters: make(map[string]*counter)}
 	s.SetQuirks(Quirks{})
+	s.ServeLFS("")
 	s.get("/api/v1/tree/content-hash", pathOf, s.contentHash)
 	s.get("/api/v1/tree/dir-hash", pathOf, s.dirHash)
 	s.get("/api/v1/tree", pathOf, s.tree)
@@ -61,6 +63,7 @@ func New(repo Repository, log *slog.Logger) *Server {
 	s.get("/api/v1/latest-commit", pathOf, s.latestCommit)
 	s.get("/api/v1/cl/{link}/files-list", valueOf("link"), s.clFiles)
 	s.get("/api/v1/status", urlOf, s.status)
+	s.routeLFS()
 	s.get("/{$}", urlOf, s.status)
 	s.route("", "/", urlOf, func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusNotFound, fmt.Errorf("no such route: %s", r.URL.Path))

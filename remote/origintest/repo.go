@@ -2,6 +2,8 @@ package origintest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,6 +99,16 @@ func (r *Repo) Write(t testing.TB, path, text string, mode os.FileMode) {
 	if err := os.Chmod(full, mode); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// WriteLFS writes a Git LFS pointer in the work tree, puts the content among the repository's LFS objects, and returns its
+// SHA-256 in hex.
+func (r *Repo) WriteLFS(t testing.TB, path, content string) string {
+	t.Helper()
+	oid := fmt.Sprintf("%x", sha256.Sum256([]byte(content)))
+	r.Write(t, filepath.Join(".git", "lfs", "objects", oid[:2], oid[2:4], oid), content, 0o644)
+	r.Write(t, path, fmt.Sprintf("version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", oid, len(content)), 0o644)
+	return oid
 }
 
 // Symlink makes a symbolic link in the work tree.
