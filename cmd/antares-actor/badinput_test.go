@@ -218,6 +218,8 @@ func TestBadCommandLinesAreRefused(t *testing.T) {
 		{[]string{"mono", "--git", repo, "--cl", "A=HEAD..nope"}, []string{"changelist A", `"nope"`}},
 		{[]string{"mono", "--git", repo, "--cl", "A=@/nonexistent"}, []string{"--cl A", "/nonexistent"}},
 		{[]string{"mono", "--git", repo, "--cl", "a/b=HEAD"}, []string{`"a/b"`, "letters"}},
+		{[]string{"mono", "--git", repo, "--fault", "{"}, []string{"--fault {"}},
+		{[]string{"mono", "--git", repo, "--fault", `{"kind":"nope"}`}, []string{`"nope"`, "give one of", "corrupt"}},
 		{[]string{"mono", "--git", repo, "--cl-path", "A=dir"}, []string{`--cl-path "A=dir"`}},
 		{[]string{"mono", "--log-level", "loud"}, []string{"loud", "give debug, info"}},
 		{[]string{"mount", "--origin", "git:/nonexistent@v1", "--rev", "v2", "x"}, []string{"v1", "v2", "give one"}},

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +23,8 @@ type monoCommand struct {
 	logLevel string
 	head     string
 	lfs      string
+	faults   []string
+	control  bool
 	cls      []string
 	clPaths  []string
 }
@@ -40,6 +44,8 @@ Mega server, and to test it. It prints its address when it can be asked, and run
 	cmd.Flags().StringVar(&c.head, "head", "", "the commit to serve (default: the repository's HEAD, also when it moves)")
 	cmd.Flags().StringArrayVar(&c.cls, "cl", nil, "a changelist: LINK=REV, LINK=BASE..REV, LINK=@PATCHFILE or LINK=BASE..@PATCHFILE; repeat it")
 	cmd.Flags().StringArrayVar(&c.clPaths, "cl-path", nil, "LINK=PATH: the directory that a changelist belongs to")
+	cmd.Flags().StringArrayVar(&c.faults, "fault", nil, `a fault as JSON, such as {"kind":"status","status":503,"route":"/file/blob/","count":2}; repeat it`)
+	cmd.Flags().BoolVar(&c.control, "control", false, "let clients move the head, add changelists and set faults, under /_test/")
 	cmd.Flags().StringVar(&c.lfs, "lfs", "", "directory of Git LFS objects (default: the repository's)")
 	cmd.Flags().StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -71,8 +77,12 @@ func (c *monoCommand) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w on %s: %w: choose another --listen", errBind, c.listen, err)
 	}
+	var handler http.Handler = server
+	if c.control {
+		handler = server.Control()
+	}
 	fmt.Fprintf(os.Stdout, "serving %s on http://%s\n", c.git, ln.Addr())
-	return monoserver.Serve(ctx, ln, server, log)
+	return monoserver.Serve(ctx, ln, handler, log)
 }
 
 // prepare gives the server what the flags say.
@@ -80,6 +90,16 @@ func (c *monoCommand) prepare(ctx context.Context, server *monoserver.Server) er
 	if c.head != "" {
 		if _, err := server.SetHead(ctx, c.head); err != nil {
 			return fmt.Errorf("%w: --head: %w", errUsage, err)
+		}
+	}
+	for _, flag := range c.faults {
+		var spec monoserver.Spec
+		err := json.Unmarshal([]byte(flag), &spec)
+		if err == nil {
+			err = server.AddFault(ctx, spec)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: --fault %s: %w", errUsage, flag, err)
 		}
 	}
 	cls, err := c.changelists()

@@ -47,3 +47,32 @@ func TestMonoServesWhatItsFlagsSay(t *testing.T) {
 		}
 	}
 }
+
+func TestMonoIsControlledWhileItRuns(t *testing.T) {
+	t.Parallel()
+	repo := origintest.NewRepo(t)
+	first := repo.ID(t, "HEAD").String()
+	oid := repo.WriteLFS(t, "model.bin", "weights")
+	repo.Commit(t, "second")
+	url := suite.New(t).Mono(repo.Dir, "--control", "--fault", `{"kind":"short","bytes":2,"route":"/objects/","count":1}`)
+	for _, want := range []string{"we", "weights"} {
+		if got := get(t, url+"/info/lfs/objects/"+oid); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+"/_test/head", strings.NewReader(`{"rev":"v1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := get(t, url+"/api/v1/latest-commit"); !strings.Contains(got, first) {
+		t.Errorf("the head is %s", got)
+	}
+	if got := get(t, url+"/_test/traffic"); !strings.Contains(got, `"`+oid+`":2`) {
+		t.Errorf("traffic is %s", got)
+	}
+}

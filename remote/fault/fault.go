@@ -40,6 +40,18 @@ func Hang() Fault {
 	}
 }
 
+// Hold has requests wait until a channel is closed.
+func Hold(until <-chan struct{}) Fault {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		select {
+		case <-until:
+			next.ServeHTTP(w, r)
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
 // Reset breaks the connection without an answer.
 func Reset() Fault {
 	return func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }

@@ -22,7 +22,7 @@ type commitInfo struct {
 
 // latestCommit answers the commit that last changed a path; for the root that is the head, or the commit of refs.
 func (s *Server) latestCommit(w http.ResponseWriter, r *http.Request) {
-	c, err := s.commit(r.Context(), r.URL.Query().Get("refs"))
+	c, err := s.commitFor(r.Context(), r.URL.Query().Get("refs"), queryPath(r))
 	if err != nil {
 		s.fail(w, r, http.StatusInternalServerError, err)
 		return

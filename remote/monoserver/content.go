@@ -62,7 +62,7 @@ func blobHeader(h http.Header, oid string, size int64) {
 // rawTree answers the head's tree object without its header, and nothing at all for what is missing, is a file, or has
 // another id than the request's oid: that parameter works as an If-Match.
 func (s *Server) rawTree(w http.ResponseWriter, r *http.Request) {
-	c, err := s.commit(r.Context(), "")
+	c, err := s.commitFor(r.Context(), "", queryPath(r))
 	var (
 		dir     object.Entry
 		payload []byte

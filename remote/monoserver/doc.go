@@ -14,6 +14,8 @@
 //	GET /api/v1/latest-commit       the commit that last changed a path; "/" is the head; no envelope
 //	GET /api/v1/cl/{link}/files-list   what a changelist does to which file, in no order; 404 if there is none
 //	GET /api/v1/status, GET /       "http ready"
+//	POST /info/lfs/objects/batch    where Git LFS objects are; each field of the request is required, as by Mega
+//	GET /info/lfs/objects/{oid}     an object's bytes, without a length; both also under / and /api/v1/lfs
 //
 // On the tree routes every error is a 500 with the same message, an unknown `refs` included. `refs` is empty (the head), a
 // commit id of 40 hex digits, or a tag.
@@ -26,7 +28,12 @@
 //	s.SetHead(ctx, "v2")                                                // the head moves
 //	s.AddChangelist(ctx, monoserver.Changelist{Link: "CL1", Rev: "v1..v2", Path: "project"})
 //	s.Faults().Add(fault.Rule{Route: "/file/blob/", Count: 2, Fault: fault.Status(503)})
+//	s.AddFault(ctx, spec)                                               // the same in words, as JSON has them
+//	s.SetQuirks(monoserver.Quirks{Imports: []monoserver.Import{{Path: "/third-party/foo"}}})
+//	s.ServeLFS(dir)
 //	s.Traffic()["/api/v1/file/blob/{oid}"].Objects[id]                  // how often this blob was asked for
+//
+// Control lets another process do the same by HTTP.
 //
 // A changelist is settled when it is added, from two commits or from a patch. What it lists is what Mega would: files by
 // content alone, so a change of mode is none; a rename with old_path and similarity and no entry for the old path; a

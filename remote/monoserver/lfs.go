@@ -82,8 +82,7 @@ func (s *Server) largeFile(oid string) (*os.File, int64, error) {
 		}
 		info, err := f.Stat()
 		if err != nil || !info.Mode().IsRegular() {
-			f.Close()
-			return nil, 0, errors.Join(missing, err)
+			return nil, 0, errors.Join(missing, err, f.Close())
 		}
 		return f, info.Size(), nil
 	}
@@ -120,7 +119,7 @@ func (s *Server) lfsAnswer(r *http.Request, operation string, asked lfsObject) l
 	if err != nil {
 		return lfsObject{OID: asked.OID, Size: asked.Size, Error: &lfsError{http.StatusNotFound, "Not found"}}
 	}
-	f.Close()
+	_ = f.Close() // nothing was read
 	found := lfsObject{OID: asked.OID, Size: size, Authenticated: true}
 	if operation == "download" {
 		base := s.Quirks().LFSBase

@@ -44,7 +44,7 @@ func contentType(m object.Mode) string {
 // list returns a directory's entries in Mega's order: directories first, then by name's bytes. What is missing or no
 // directory gives an empty list, never null: clients take null for a broken answer.
 func (s *Server) list(ctx context.Context, refs string, names []string) ([]object.Entry, error) {
-	c, err := s.commit(ctx, refs)
+	c, err := s.commitFor(ctx, refs, names)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +77,12 @@ func (s *Server) contentHash(w http.ResponseWriter, r *http.Request) {
 	s.succeed(w, r, items)
 }
 
-// dirHash looks the last name up in its parent, so the root, which has none, is always an empty list.
+// dirHash looks the last name up in its parent, so the root, which has none, is always an empty list, and an import's
+// root has the id that its parent gives it.
 func (s *Server) dirHash(w http.ResponseWriter, r *http.Request) {
 	items := []hashItem{}
 	names := queryPath(r)
-	c, err := s.commit(r.Context(), r.URL.Query().Get("refs"))
+	c, err := s.commitFor(r.Context(), r.URL.Query().Get("refs"), names[:max(len(names)-1, 0)])
 	if err == nil && len(names) > 0 {
 		var e object.Entry
 		e, err = entryAt(r.Context(), s.repo, c.Tree, names)

@@ -7,6 +7,8 @@ type Quirks struct {
 	// LFSBase stands before an object's id in the address to download it from, in place of this server's own, as with an
 	// object store that has addresses of its own.
 	LFSBase string `json:"lfs_base,omitempty"`
+	// Imports are directories that are repositories of their own.
+	Imports []Import `json:"imports,omitempty"`
 }
 
 // Quirks returns those that the server has.

@@ -71,9 +71,6 @@ func New(repo Repository, log *slog.Logger) *Server {
 	return s
 }
 
-// Faults returns the faults that requests meet. They stand behind the counters, and before the answers.
-func (s *Server) Faults() *fault.Set { return &s.faults }
-
 // What a request names, for its route's counter.
 func pathOf(r *http.Request) string { return "/" + strings.Join(queryPath(r), "/") }
 func urlOf(r *http.Request) string  { return r.URL.Path }
