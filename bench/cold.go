@@ -20,6 +20,7 @@ import (
 type cold struct {
 	coldOptions
 	scratch string
+	ground  *ground // of all caches and uppers
 	binary  string
 	trees   map[string]*coldTree
 	addrs   map[time.Duration]string // the origin's, by round trip time
@@ -39,6 +40,13 @@ func runCold(ctx context.Context, o coldOptions, scratch string) (err error) {
 	}
 	var u undo
 	defer func() { err = errors.Join(err, u.run()) }()
+	c.ground = &ground{name: groundExt4, dir: filepath.Join(scratch, groundExt4)}
+	if err := os.Mkdir(c.ground.dir, 0o755); err != nil {
+		return err
+	}
+	if err := c.ground.mount(ctx, o.ground, scratch, &u); err != nil {
+		return err
+	}
 	if err := c.startOrigin(&u); err != nil {
 		return err
 	}

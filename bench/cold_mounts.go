@@ -99,8 +99,8 @@ func coldMounts(ctx context.Context, t *turn) error {
 	t.note("objects asked for again", float64(all.repeated))
 	t.note("memory a further mount, unread", (all.unread-one.unread)/further)
 	t.note("memory a further mount, read", (all.read-one.read)/further)
-	t.note("time", all.seconds)
-	t.against("time", one.seconds)
+	t.note("time of the slowest", all.seconds)
+	t.against("time of the slowest", one.seconds)
 	return nil
 }
 

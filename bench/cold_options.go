@@ -20,6 +20,7 @@ type coldOptions struct {
 	out      string
 	scratch  string
 	program  string
+	ground   string
 	timeout  time.Duration
 }
 
@@ -54,7 +55,8 @@ func parseColdOptions(args []string, usage io.Writer) (coldOptions, error) {
 	f.IntVar(&o.parallel, "parallel", 64, "how many requests the plain client has under way")
 	f.BoolVar(&o.quick, "quick", false, "one round over small trees: shows that it works, not how fast; the report goes to bench/results")
 	f.StringVar(&o.out, "out", "bench/COLD.md", "the report")
-	f.StringVar(&o.scratch, "scratch", os.TempDir(), "directory for the repositories, the caches and the uppers")
+	f.StringVar(&o.scratch, "scratch", os.TempDir(), "directory for the repositories, and for the image of that file system")
+	f.StringVar(&o.ground, "size", "32G", "size of the file system of the caches and uppers")
 	f.StringVar(&o.program, "program", "", "the antares-actor to measure; built from the checkout if not given")
 	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "longest time that one command may take")
 	if err := f.Parse(args); err != nil {

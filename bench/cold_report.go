@@ -17,6 +17,7 @@ type coldReport struct {
 	Machine  machine
 	Rounds   int
 	Parallel int
+	Load     [2]string // of the machine at the beginning and at the end: running processes, mean of a minute
 	Quick    bool `json:",omitempty"`
 	Rows     []*coldRow
 	Failures []coldFailure
@@ -37,7 +38,19 @@ type coldFailure struct {
 }
 
 func newColdReport(ctx context.Context, o *coldOptions) *coldReport {
-	return &coldReport{Time: time.Now().UTC(), Machine: thisMachine(ctx), Rounds: o.rounds, Parallel: o.parallel, Quick: o.quick}
+	return &coldReport{
+		Time: time.Now().UTC(), Machine: thisMachine(ctx), Rounds: o.rounds, Parallel: o.parallel, Quick: o.quick, Load: [2]string{load(), ""},
+	}
+}
+
+// load is how many processes wanted to run within the last minute.
+func load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(b), " ")
+	return first
 }
 
 func (r *coldReport) fail(name string, trip time.Duration, err error) {
@@ -75,6 +88,7 @@ func (row *coldRow) verdict(a asked) (ratio float64, hasRatio, met bool) {
 
 // write leaves the report at path, its numbers beside it as JSON in bench/results, and prints it.
 func (r *coldReport) write(path string, to io.Writer) error {
+	r.Load[1] = load()
 	text := r.markdown()
 	b, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
@@ -92,15 +106,15 @@ func (r *coldReport) write(path string, to io.Writer) error {
 	return err
 }
 
-const coldMethod = `The origin is this repository's Mega-compatible server, in a process of its own on the same machine, with its
-objects in memory. Between it and its clients is a round trip time: each connection takes half of it in each direction, at any
-bandwidth, and a whole one more to be made. (Tc's netem would do the same; many kernels are built without it, and a proxy
-would copy each byte twice more on the same cores.) There is no loss, no slow start and no limit of bandwidth, for nobody.
+const coldMethod = `The origin is this repository's Mega-compatible server, in a process of its own on the same machine, with its objects in
+memory. Between it and its clients is a round trip time: each connection takes half of it in each direction, at any bandwidth,
+and a whole one more to be made. (Netem of tc would do the same; many kernels are built without it, and a proxy would copy
+each byte twice more on the same cores.) There is no loss, no slow start and no limit of bandwidth, for nobody.
 
-Each run has a mount that has never been: an empty cache and a kernel that knows nothing of it. That it was cold is checked by
-the requests that the server got. In each round the plain client and the mount take turns. The plain client knows the ids of
-all objects beforehand, asks for %d at once by the same protocol, and does nothing with what comes: no hashing, no disk, no
-listings. Origin, plain client, engine and reader share the machine's cores.
+Each run has a mount that has never been: an empty cache, on an ext4 made for the whole, and a kernel that knows nothing of it.
+That it was cold is checked by the requests that the server got. In each round the plain client and the mount take turns. The
+plain client knows the ids of all objects beforehand, asks for %d at once by the same protocol, and does nothing with what
+comes: no hashing, no disk, no listings. Origin, plain client, engine and reader share the machine's cores.
 `
 
 func (r *coldReport) markdown() string {
@@ -110,8 +124,9 @@ func (r *coldReport) markdown() string {
 	if r.Quick {
 		b.WriteString("A quick run: it shows that everything works. Its numbers mean nothing.\n\n")
 	}
-	fmt.Fprintf(&b, "`go run ./bench cold` wrote this. %s, Linux %s, %s, %d CPUs, %s, %s. Medians of %d rounds.\n\n",
-		r.Time.Format("2006-01-02"), m.Kernel, m.CPU, m.CPUs, m.Memory, m.Go, r.Rounds)
+	fmt.Fprintf(&b, "`go run ./bench cold` wrote this. %s, Linux %s, %s, %d CPUs, %s, %s. Medians of %d rounds;\n"+
+		"load average %s at the beginning, %s at the end.\n\n",
+		r.Time.Format("2006-01-02"), m.Kernel, m.CPU, m.CPUs, m.Memory, m.Go, r.Rounds, r.Load[0], r.Load[1])
 	fmt.Fprintf(&b, coldMethod, r.Parallel)
 	for _, c := range coldCases() {
 		r.section(&b, c)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -53,18 +54,21 @@ func (t *turn) floor(ctx context.Context, tree string, paths []string) error {
 	return err
 }
 
-// site makes directories for a mount that has never been: its cache is empty, and the kernel knows nothing of it.
+// site makes directories for a mount that has never been: its cache is empty, and the kernel knows nothing of it. They stay
+// until the ground goes: ext4 looks long for a new inode where many were deleted within the last minutes.
 func (t *turn) site(tree string) (*site, error) {
 	t.mounts++
 	s := &site{
-		ground: &ground{origin: t.url(tree, t.trip)}, own: filepath.Join(t.scratch, fmt.Sprintf("mount%04d", t.mounts)),
+		ground: &ground{origin: t.url(tree, t.trip)}, own: filepath.Join(t.ground.dir, fmt.Sprintf("mount%04d", t.mounts)),
 		binary: t.binary, log: os.Stderr,
 	}
-	t.undo.add(func() error { return os.RemoveAll(s.own) })
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
-	return s, settleDisk(t.scratch)
+	if slices.Contains(largeTrees(), tree) {
+		t.undo.add(func() error { return os.RemoveAll(s.own) })
+	}
+	return s, settleDisk(t.ground.dir)
 }
 
 func (s *site) env() []string {
