@@ -16,7 +16,7 @@ const gatherers = 64
 
 // planSwitch resolves what the mount is to show and reads the tree objects that it takes. It runs in a worker.
 func (c *core) planSwitch(ctx context.Context, cmd *switchTo, from pinned) (*switching, error) {
-	to, err := c.source.quiet().pin(ctx, cmd.to.rev, from.path)
+	to, err := c.source.quiet().resolve(ctx, cmd.to, from)
 	if err != nil {
 		return nil, err
 	}

@@ -123,8 +123,8 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	if err := e.cfg.Bridge.Check(spec.Mountpoint, spec.Over); err != nil {
 		return nil, err
 	}
-	src := &source{origin: spec.Origin, content: e.cfg.Content, log: e.cfg.Log}
-	at, err := src.quiet().pin(ctx, spec.Rev, spec.Path)
+	src := &source{origin: spec.Origin, content: e.cfg.Content, made: new(madeTrees), log: e.cfg.Log}
+	at, err := src.quiet().resolve(ctx, target{rev: spec.Rev, changelist: &spec.Changelist}, pinned{path: spec.Path})
 	if err != nil {
 		return nil, err
 	}
@@ -310,6 +310,9 @@ func (a *mountActor) provisioned(m *provisioned) {
 		<-conn.Done()
 		self.Tell(&detached{})
 	}()
+	if a.mount.spec.Follow > 0 {
+		go a.mount.follow()
+	}
 	a.mount.state.Store(uint32(Ready)) // the root is listed and pinned; nothing else is prewarmed
 
 	if m.cmd.over() || len(a.mount.waiting) > 0 { // an actor panicked and nobody has the mount, or it was to end before it was there

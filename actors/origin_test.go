@@ -21,8 +21,10 @@ var commitTime = time.Unix(1_700_000_000, 0)
 // fakeOrigin is a repository in memory, whose answers a test can hold up, spoil and count.
 type fakeOrigin struct {
 	commit  remote.Commit            // the first
-	commits map[string]remote.Commit // by name; immutable once it is mounted
+	commits map[string]remote.Commit // by name; with mu once it is mounted
 	objects map[object.ID][]byte     // the same
+
+	lists map[string][]remote.Change // changelists by link; immutable once it is mounted
 
 	mu     sync.Mutex
 	asked  map[string]int // by "tree PATH" and "blob ID"
@@ -120,12 +122,35 @@ func (o *fakeOrigin) answer(ctx context.Context, what string, id object.ID) ([]b
 
 // Pin implements remote.Origin.
 func (o *fakeOrigin) Pin(ctx context.Context, rev string) (remote.Commit, error) {
-	c, ok := o.commits[rev]
-	if !ok {
+	c := o.commitNamed(rev)
+	if c.ID.IsZero() {
 		return remote.Commit{}, fmt.Errorf("%w: %q", remote.ErrUnknownRev, rev)
 	}
 	_, err := o.answer(ctx, "pin", c.Tree)
 	return c, err
+}
+
+func (o *fakeOrigin) commitNamed(rev string) remote.Commit {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.commits[rev]
+}
+
+// moveHead has the head be the commit of this name.
+func (o *fakeOrigin) moveHead(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.commits[""] = o.commits[name]
+}
+
+// Changes implements remote.Changelists.
+func (o *fakeOrigin) Changes(ctx context.Context, link string) ([]remote.Change, error) {
+	changes, ok := o.lists[link]
+	if !ok {
+		return nil, fmt.Errorf("changelist %s: %w", link, remote.ErrNotFound)
+	}
+	_, err := o.answer(ctx, "changes "+link, o.commit.Tree)
+	return changes, err
 }
 
 // Tree implements remote.Origin.

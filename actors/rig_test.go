@@ -54,6 +54,9 @@ type rig struct {
 	log      *slog.Logger
 	session  *Session
 	rev      string
+
+	changelist Changelist
+	follow     time.Duration
 	*kernel
 }
 
@@ -135,7 +138,7 @@ func newRig(t testing.TB, opts ...option) *rig {
 }
 
 func (r *rig) spec() MountSpec {
-	return MountSpec{Origin: r.origin, Rev: r.rev, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session}
+	return MountSpec{Origin: r.origin, Rev: r.rev, Changelist: r.changelist, Follow: r.follow, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session}
 }
 
 // mountAgain mounts, and hands the kernel the new file system.

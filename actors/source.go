@@ -44,18 +44,22 @@ const smallBlob = 256 << 10
 type source struct {
 	origin  remote.Origin
 	content Content
+	made    *madeTrees // nil: none
 	log     *slog.Logger
 }
 
 // quiet is the same source without a log, for a caller who tells a user what is wrong.
 func (s *source) quiet() *source {
-	return &source{origin: s.origin, content: s.content, log: slog.New(slog.DiscardHandler)}
+	return &source{origin: s.origin, content: s.content, made: s.made, log: slog.New(slog.DiscardHandler)}
 }
 
 // tree returns a tree object's payload, from the store if it is there.
 func (s *source) tree(ctx context.Context, ref remote.TreeRef) ([]byte, error) {
 	if ref.ID == object.EmptyTree {
 		return nil, nil
+	}
+	if b, ok := s.made.get(ref.ID); ok {
+		return b, nil
 	}
 	if b, ok := s.stored(ref.ID); ok {
 		return b, nil

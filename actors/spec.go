@@ -27,6 +27,8 @@ type MountSpec struct {
 	Lowers     []string      // local directories above the origin, topmost first
 	Rev        string        // commit, tag or branch; "" is the origin's head
 	Path       string        // the directory of the repository to mount, "" for all of it
+	Changelist Changelist    // shown on top of the commit; the zero Changelist for none
+	Follow     time.Duration // how often the origin is asked whether Rev has moved, which the mount then follows; 0 is never
 	Mountpoint string        // an empty directory
 	Upper      string        // the writable directory, made if missing
 	Work       string        // work directory; "" is Upper + ".work"
@@ -59,8 +61,12 @@ func (s *MountSpec) check() error {
 	switch {
 	case s.Origin == nil && len(s.Lowers) == 0:
 		return fmt.Errorf("%w: no origin and no lower directory", ErrBadSpec)
-	case s.Origin == nil && (s.Rev != "" || s.Path != ""):
-		return fmt.Errorf("%w: a revision or path without an origin", ErrBadSpec)
+	case s.Origin == nil && (s.Rev != "" || s.Path != "" || s.Changelist.Link != "" || s.Follow != 0):
+		return fmt.Errorf("%w: a revision, path, changelist or following without an origin", ErrBadSpec)
+	case s.Follow < 0:
+		return fmt.Errorf("%w: following each %v", ErrBadSpec, s.Follow)
+	case s.Follow > 0 && isCommit(s.Rev):
+		return fmt.Errorf("%w: commit %s never moves: follow a branch or the head", ErrBadSpec, s.Rev)
 	case s.Mountpoint == "":
 		return fmt.Errorf("%w: no mountpoint", ErrBadSpec)
 	case s.Upper == "":
@@ -91,45 +97,75 @@ type pinned struct {
 	path   string
 	tree   object.ID // of the directory
 
+	changelist *applied // nil: none
+
 	switched bool // the mount showed another commit before
 	moving   bool // and what the kernel knows may be of that one still
 }
 
-// pin resolves the revision and the path. It fetches the commit and the trees on the way to the path, the last one
-// included, so that a mount that succeeds can be listed.
-func (s *source) pin(ctx context.Context, rev, path string) (pinned, error) {
+// isCommit tells whether a revision is a commit's id, and not a name.
+func isCommit(rev string) bool {
+	_, err := object.Parse(rev)
+	return err == nil
+}
+
+// resolve finds out what to shows. It fetches the commit, what the changelist brings, and the trees on the way to the path, the
+// last one included, so that a mount that succeeds can be listed. Path, and what to does not name, are as in from.
+func (s *source) resolve(ctx context.Context, to target, from pinned) (pinned, error) {
 	if s.origin == nil {
 		return pinned{tree: object.EmptyTree}, nil
 	}
-	c, err := s.origin.Pin(ctx, rev)
-	if err != nil {
-		return pinned{}, err
-	}
-	if c.Root != nil {
-		if err := s.content.PutBytes(object.Tree, c.Tree, c.Root); err != nil {
-			return pinned{}, fmt.Errorf("%w: root tree: %w", ErrOrigin, err)
+	p := pinned{commit: from.commit, path: from.path}
+	if !to.keep {
+		var err error
+		if p.commit, err = s.origin.Pin(ctx, to.rev); err != nil {
+			return pinned{}, err
+		}
+		if p.commit.Root != nil {
+			if err := s.content.PutBytes(object.Tree, p.commit.Tree, p.commit.Root); err != nil {
+				return pinned{}, fmt.Errorf("%w: root tree: %w", ErrOrigin, err)
+			}
 		}
 	}
-	p := pinned{commit: c, path: path, tree: c.Tree}
-	names := strings.Split(path, "/")
-	if path == "" {
+	cl := to.changelist
+	if cl == nil && from.changelist != nil {
+		cl = &from.changelist.Changelist
+	}
+	p.tree = p.commit.Tree
+	if cl != nil && cl.Link != "" {
+		var err error
+		if p.changelist, err = s.apply(ctx, p.commit, *cl, from.changelist); err != nil {
+			return pinned{}, err
+		}
+		if err := s.bring(ctx, p.changelist); err != nil {
+			return pinned{}, err
+		}
+		p.tree = p.changelist.result.Root
+	}
+	return p, s.descend(ctx, &p)
+}
+
+// descend goes from the root tree down to the path.
+func (s *source) descend(ctx context.Context, p *pinned) error {
+	names := strings.Split(p.path, "/")
+	if p.path == "" {
 		names = nil
 	}
 	for i := 0; ; i++ {
 		at := strings.Join(names[:i], "/")
-		payload, err := s.tree(ctx, remote.TreeRef{Commit: c.ID, Path: at, ID: p.tree})
+		payload, err := s.tree(ctx, remote.TreeRef{Commit: p.commit.ID, Path: at, ID: p.tree})
 		if err != nil {
-			return pinned{}, fmt.Errorf("%s: %w", s.origin, err)
+			return fmt.Errorf("%s: %w", s.origin, err)
 		}
 		entries, err := object.ParseTree(payload)
 		if err != nil {
-			return pinned{}, fmt.Errorf("%w: directory %q: %w", ErrOrigin, at, err)
+			return fmt.Errorf("%w: directory %q: %w", ErrOrigin, at, err)
 		}
 		if i == len(names) {
-			return p, nil
+			return nil
 		}
 		if p.tree, err = subtree(entries, names[i]); err != nil {
-			return pinned{}, fmt.Errorf("%w: %s at %s: give a directory that the commit has", err, strings.Join(names[:i+1], "/"), c.ID)
+			return fmt.Errorf("%w: %s at %s: give a directory that the commit has", err, strings.Join(names[:i+1], "/"), p.commit.ID)
 		}
 	}
 }

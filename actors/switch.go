@@ -56,14 +56,22 @@ func (m *Mount) switchTo(ctx context.Context, to target) (Switched, error) {
 
 // target is what a mount is to show.
 type target struct {
-	rev string
+	rev        string
+	keep       bool        // the commit stays
+	changelist *Changelist // nil: it stays
 }
 
 func (t *target) String() string {
-	if t.rev == "" {
+	switch {
+	case t.changelist != nil && t.changelist.Link == "":
+		return "no changelist"
+	case t.changelist != nil:
+		return "changelist " + t.changelist.Link
+	case t.rev == "":
 		return "the head"
+	default:
+		return t.rev
 	}
-	return t.rev
 }
 
 // Commands and facts to the dicfuse actor.

@@ -22,6 +22,9 @@ const notePin byte = 2
 // noteHanded says by one byte whether the process before answered all that it had read: 1 if it did.
 const noteHanded byte = 3
 
+// noteChangelist is the kind of the note of the changelist on it, empty for none.
+const noteChangelist byte = 4
+
 // ErrNotTaken reports a mount that cannot be taken over from a process that died: its journal is damaged, or the kernel cannot
 // send again what that process had read.
 var ErrNotTaken = errors.New("mount cannot be taken over")
@@ -46,6 +49,11 @@ func notePinned(j *tree.Journal, at *pinned, format upper.Format) error {
 	if err != nil {
 		return err
 	}
+	cl, err := at.changelist.note()
+	if err != nil {
+		return err
+	}
+	j.Note(noteChangelist, cl)
 	j.Note(notePin, note)
 	return j.Flush()
 }
@@ -93,6 +101,9 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if at.changelist, err = parseChangelistNote(found.Notes[noteChangelist]); err != nil {
+		return nil, err
+	}
 	cfg := m.storeConfig()
 	cfg.Taken = &format
 	store, err := upper.Open(cfg)
@@ -104,7 +115,10 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 		store.Leave()
 		return nil, err
 	}
-	src := &source{origin: spec.Origin, content: e.cfg.Content, log: e.cfg.Log}
+	src := &source{origin: spec.Origin, content: e.cfg.Content, made: new(madeTrees), log: e.cfg.Log}
+	if at.changelist != nil {
+		src.made.add(at.changelist.result.Trees)
+	}
 	handed := bytes.Equal(found.Notes[noteHanded], []byte{1})
 	journal.Note(noteHanded, []byte{0})
 	c := e.newCore(store, local, src, at, spec, journal)
