@@ -37,7 +37,7 @@ func (f *FS) fetchPart(who Caller, s *tree.State, end int64) error {
 	defer leave()
 	m := &fetchBlob{Source: f.core.source, ID: s.Object}
 	m.early = ready
-	return f.ask(who, &f.core.loader(s.Object).Owner, m)
+	return f.ask(who, &f.core.loader.Owner, m)
 }
 
 // spoilTime is how long reads fail after one of a spoiled file has failed. The kernel reads ahead, tells nobody of an error

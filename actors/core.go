@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/antares-actor/antares-actor/internal/layer"
-	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/internal/tree"
 )
 
@@ -43,12 +42,9 @@ type core struct {
 	upperActor   *handle
 	copyUp       *handle
 	notifier     *handle
-	loaders      []*handle
+	loader       *handle
 	regions      regions
 }
-
-// loader returns the loader that owns an object id.
-func (c *core) loader(id object.ID) *handle { return c.loaders[int(id[0])%len(c.loaders)] }
 
 // layerOf returns the layer that a state points to.
 func (c *core) layerOf(s *tree.State) layer.Layer {

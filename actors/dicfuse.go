@@ -49,12 +49,13 @@ func (p *pins) commit(pin *tree.Pin) object.ID {
 func (d *dicfuse) receive(msg any) {
 	switch m := msg.(type) {
 	case *readTree:
-		d.readTree(m)
+		d.core.loader.Tell(d.reading(m))
 	case *readSizes:
-		d.core.loader(m.IDs[0]).Tell(&fetch{
-			Source: d.core.source, Want: wantSizes, ID: m.IDs[0], IDs: m.IDs,
-			Done: func(o outcome) { m.To.Tell(&sized{Nodes: m.Nodes, Sizes: o.Sizes, Err: o.Err}) },
-		})
+		d.core.loader.Tell(d.sizing(m))
+	case *stopReading:
+		d.core.loader.Tell(&abandon{Waiter: d.reading((*readTree)(m))})
+	case *stopSizing:
+		d.core.loader.Tell(&abandon{Waiter: d.sizing((*readSizes)(m))})
 	case *redirected:
 		d.core.pins.redirected[m.Node] = struct{}{}
 	case *switchTo:
@@ -69,16 +70,29 @@ func (d *dicfuse) receive(msg any) {
 	}
 }
 
-func (d *dicfuse) readTree(m *readTree) {
+// readFor says what a directory's tree is read for.
+type readFor struct {
+	dir    *tree.Node
+	laying *retree
+}
+
+func (d *dicfuse) reading(m *readTree) *fetch {
 	want, ref := wantTree, remote.TreeRef{Commit: d.core.pins.commit(m.Pin), Path: d.core.dicfuse.Path(m.Path), ID: m.ID}
 	if m.ID.IsZero() { // below the root that is shown now
 		shown := d.core.pins.shown.Load()
 		want, ref.ID, ref.Commit, ref.Path = wantPath, shown.tree, shown.commit.ID, m.Path
 	}
-	d.core.loader(m.ID).Tell(&fetch{
-		Source: d.core.source, Want: want, ID: ref.ID, Ref: ref, Base: d.core.dicfuse.Path(""),
+	return &fetch{
+		Source: d.core.source, Want: want, ID: ref.ID, Ref: ref, Base: d.core.dicfuse.Path(""), For: readFor{m.Dir, m.For},
 		Done: func(o outcome) { m.To.Tell(&treeFetched{Dir: m.Dir, Payload: o.Payload, For: m.For, Err: o.Err}) },
-	})
+	}
+}
+
+func (d *dicfuse) sizing(m *readSizes) *fetch {
+	return &fetch{
+		Source: d.core.source, Want: wantSizes, ID: m.IDs[0], IDs: m.IDs, For: m.Nodes[0],
+		Done: func(o outcome) { m.To.Tell(&sized{Nodes: m.Nodes, Sizes: o.Sizes, Err: o.Err}) },
+	}
 }
 
 func (d *dicfuse) failed(msg any) {

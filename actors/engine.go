@@ -13,16 +13,17 @@ type Config struct {
 	Content Content // shared by all mounts; the caller closes it, after the engine
 	Bridge  Bridge
 	Log     *slog.Logger // nil: slog.Default()
+	Fetches int          // how many fetches may be under way at once, of all mounts together; 0: 64
 
 	probe probe
 }
 
-// Engine runs any number of mounts, which share its loaders and its content store.
+// Engine runs any number of mounts, which share its loader and its content store.
 type Engine struct {
 	cfg     Config
 	stage   *stage
 	actor   *handle
-	loaders []*handle
+	loader  *handle
 	workers chan struct{}
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -42,9 +43,8 @@ func NewEngine(cfg Config) (*Engine, error) {
 	e.stage.probe = cfg.probe
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.mounts.Store(&[]*Mount{})
-	for i := range loaders {
-		e.loaders = append(e.loaders, e.stage.spawn("loader", uint32(i), func(self *handle) behaviour { return newLoader(e.ctx, self) }))
-	}
+	t := newTraffic(cfg.Fetches)
+	e.loader = e.stage.spawn("loader", 0, func(self *handle) behaviour { return newLoader(e.ctx, self, t) })
 	e.actor = e.stage.spawn("engine", 0, func(self *handle) behaviour { return &engineActor{engine: e, self: self} })
 	return e, nil
 }
@@ -84,7 +84,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		return nil
 	}
 	e.cancel()
-	e.stage.stop(append([]*handle{e.actor}, e.loaders...)...)
+	e.stage.stop(e.actor, e.loader)
 	e.stage.disp.stop()
 	e.stage.system.Shutdown()
 	return nil

@@ -35,7 +35,11 @@ func (f *FS) ask(who Caller, owner *tree.Owner, m request) error {
 	c.request, c.resent = who.Request, who.Resent
 	c.open()
 	owner.Tell(m)
-	return c.wait(who)
+	err := c.wait(who)
+	if errors.Is(err, ErrInterrupted) {
+		owner.Tell(&gone{Msg: m})
+	}
+	return err
 }
 
 // table returns the directory's listing, loading it if it is not there.

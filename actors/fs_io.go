@@ -38,7 +38,7 @@ func (f *FS) Read(who Caller, ino uint64, p []byte, off int64) (int, error) {
 
 // fetch brings a lower file's content here.
 func (f *FS) fetch(who Caller, s *tree.State) error {
-	return f.ask(who, &f.core.loader(s.Object).Owner, &fetchBlob{Source: f.core.source, ID: s.Object})
+	return f.ask(who, &f.core.loader.Owner, &fetchBlob{Source: f.core.source, ID: s.Object})
 }
 
 // Readlink returns a symbolic link's target.

@@ -93,13 +93,13 @@ func (c *core) differing(ctx context.Context, h *half) (all []half, err error) {
 // fetchTree has the loader read a tree object, and waits for it.
 func (c *core) fetchTree(ctx context.Context, ref remote.TreeRef) ([]byte, error) {
 	got := make(chan outcome, 1)
-	c.loader(ref.ID).Tell(&fetch{
-		Source: c.source, Want: wantTree, ID: ref.ID, Ref: ref, Done: func(o outcome) { got <- o },
-	})
+	m := &fetch{Source: c.source, Want: wantTree, ID: ref.ID, Ref: ref, Done: func(o outcome) { got <- o }}
+	c.loader.Tell(m)
 	select {
 	case o := <-got:
 		return o.Payload, o.Err
 	case <-ctx.Done():
+		c.loader.Tell(&abandon{Waiter: m})
 		return nil, ctx.Err()
 	}
 }

@@ -4,51 +4,51 @@ import (
 	"context"
 
 	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/remote"
 )
 
-// Loaders are a pool, each with a share of the object ids and of the fetches that may run at once.
-const (
-	loaders        = 4
-	fetchesALoader = 16
-)
-
-// fetchKey names what is being fetched: one object of one origin, its content or its size only.
+// fetchKey names what is being fetched: one object of one origin, whichever mounts want it.
 type fetchKey struct {
-	source *source
+	origin remote.Origin
 	id     object.ID
 	want   want
 	path   string // of wantPath
-	only   *fetch // of wantSizes, which is not shared: a region asks for a file's size once
+	only   *fetch // of wantSizes by the batch, which is not shared: a region asks for a file's size once
 }
 
-// loader owns a share of the fetches in flight: one an object, however many wait.
+// loader owns the fetches: one an object, however many wait for it, and which of them are under way. There is one an engine,
+// so that its limits hold for all mounts together; a fetch costs it three messages, of less than a microsecond each.
 type loader struct {
 	ctx     context.Context // ends the fetches when the engine stops
 	self    *handle
-	waiting map[fetchKey][]any // fetchBlob and fetch messages, answered by one fetch
-	backlog []fetchKey         // waiting for a worker, in the order of arrival
-	working int
+	flights map[fetchKey]*flight
+	leaving map[*source]*quit
+	*traffic
 }
 
-func newLoader(ctx context.Context, self *handle) *loader {
-	return &loader{ctx: ctx, self: self, waiting: make(map[fetchKey][]any)}
+func newLoader(ctx context.Context, self *handle, t *traffic) *loader {
+	t.forgetQueued()
+	return &loader{ctx: ctx, self: self, traffic: t, flights: make(map[fetchKey]*flight), leaving: make(map[*source]*quit)}
 }
 
 func (l *loader) receive(msg any) {
 	switch m := msg.(type) {
 	case *fetchBlob:
-		l.enqueue(fetchKey{source: m.Source, id: m.ID, want: wantBlob}, m)
+		l.enqueue(m)
 	case *fetch:
-		key := fetchKey{source: m.Source, id: m.ID, want: m.Want}
-		switch m.Want {
-		case wantPath:
-			key.path = m.Ref.Path
-		case wantSizes:
-			key.only = m
-		}
-		l.enqueue(key, m)
+		l.enqueue(m)
+	case *sizeLearnt:
+		l.sizeLearnt(m)
 	case *fetched:
 		l.fetched(m)
+	case *abandon:
+		l.abandon(m.Waiter)
+	case *gone:
+		if w, ok := m.Msg.(waiter); ok {
+			l.abandon(w)
+		}
+	case *quit:
+		l.quit(m)
 	}
 }
 
@@ -57,76 +57,152 @@ func (l *loader) failed(msg any) {
 	case *fetch:
 		m.Done(outcome{Err: ErrPanic})
 	case *fetched: // its waiters are still parked, and will fetch again
+		l.release(m.Flight)
 	}
 }
 
 func (l *loader) parked() []any {
 	var all []any
-	for _, msgs := range l.waiting {
-		all = append(all, msgs...)
+	for _, f := range l.flights {
+		for _, w := range f.waiters {
+			all = append(all, w)
+		}
+	}
+	for _, m := range l.leaving {
+		all = append(all, m)
 	}
 	return all
 }
 
-// enqueue joins a fetch in flight or starts one.
-func (l *loader) enqueue(key fetchKey, msg any) {
-	inFlight := len(l.waiting[key]) > 0
-	l.waiting[key] = append(l.waiting[key], msg)
-	if inFlight {
+// enqueue joins a fetch in flight, or has a new one stand in line. One that stands in line, or is under way, for nobody yet is
+// demand from the moment that somebody waits for it.
+func (l *loader) enqueue(w waiter) {
+	if w.from().left {
+		w.answer(outcome{Err: ErrStopped})
 		return
 	}
-	if l.working >= fetchesALoader {
-		l.backlog = append(l.backlog, key)
-		return
+	key := w.key()
+	f := l.flights[key]
+	if f == nil {
+		f = &flight{key: key, source: w.from(), first: w}
+		l.flights[key] = f
+		f.join(w)
+		l.line(f)
+	} else {
+		f.join(w)
+		if f.demand && !f.urgent {
+			l.promote(f)
+		}
 	}
-	l.start(key, msg)
+	l.dispatch()
 }
 
-// start runs a fetch in a worker, which sends one fact back.
-func (l *loader) start(key fetchKey, msg any) {
-	l.working++
-	ctx, self := l.ctx, l.self
-	go func() {
-		o := outcome{Err: ErrPanic}
-		defer func() {
-			if r := recover(); r != nil {
-				key.source.log.Error("fetch panicked", "reason", r, "id", key.id.String())
-			}
-			self.Tell(&fetched{Key: key, Outcome: o})
-		}()
-		switch key.want {
-		case wantTree:
-			o.Payload, o.Err = key.source.tree(ctx, msg.(*fetch).Ref)
-		case wantPath:
-			m := msg.(*fetch)
-			o.Payload, o.Err = key.source.treeAt(ctx, m.Ref, m.Base)
-		case wantSizes:
-			o.Sizes, o.Err = key.source.sizes(ctx, msg.(*fetch).IDs)
-		default:
-			o.Err = key.source.blob(ctx, key.id)
+// dispatch starts what may start.
+func (l *loader) dispatch() {
+	for f := l.next(); f != nil; f = l.next() {
+		l.start(f)
+	}
+}
+
+// sizeLearnt answers those who wait for a blob's size only.
+func (l *loader) sizeLearnt(m *sizeLearnt) {
+	f := m.Flight
+	if l.flights[f.key] != f {
+		return
+	}
+	rest := f.waiters[:0:0]
+	for _, w := range f.waiters {
+		if q, ok := w.(*fetch); ok && q.Want == wantSizes && !q.Ahead {
+			q.Done(outcome{Sizes: []int64{m.Size}})
+			continue
 		}
-	}()
+		rest = append(rest, w)
+	}
+	f.waiters = rest
 }
 
 // fetched answers those who wait, and gives the worker's place to the next in line. A fact of a fetch that an earlier
-// incarnation started finds waiters or none; both are right.
+// incarnation started, or that nobody wants any more, finds nobody.
 func (l *loader) fetched(m *fetched) {
-	l.working = max(l.working-1, 0)
-	waiting := l.waiting[m.Key]
-	delete(l.waiting, m.Key)
-	for len(l.backlog) > 0 && l.working < fetchesALoader {
-		next := l.backlog[0]
-		l.backlog = l.backlog[1:]
-		if msgs := l.waiting[next]; len(msgs) > 0 {
-			l.start(next, msgs[0])
+	f := m.Flight
+	l.limit.done(m.Took, m.Outcome, l.running)
+	l.release(f)
+	if l.flights[f.key] == f {
+		delete(l.flights, f.key)
+		for _, w := range f.waiters {
+			if m.Outcome.partial() && w.whole() {
+				l.enqueue(w) // it came when the body was being let go
+				continue
+			}
+			w.answer(m.Outcome)
 		}
 	}
-	for _, msg := range waiting {
-		switch w := msg.(type) {
-		case *fetchBlob:
-			w.finish(m.Outcome.Err)
-		case *fetch:
-			w.Done(m.Outcome)
+	l.dispatch()
+	for _, q := range l.leaving {
+		l.endQuit(q)
+	}
+}
+
+// abandon takes a waiter away, whose caller has gone. A fetch that nobody wants any more is cancelled.
+func (l *loader) abandon(gone waiter) {
+	if f := l.flights[gone.key()]; f != nil {
+		l.leave(f, func(w waiter) bool { return w.same(gone) })
+		l.dispatch()
+	}
+}
+
+func (l *loader) leave(f *flight, goes func(waiter) bool) {
+	rest := f.waiters[:0:0]
+	for _, w := range f.waiters {
+		if !goes(w) {
+			rest = append(rest, w)
 		}
 	}
+	if len(rest) == len(f.waiters) {
+		return
+	}
+	if f.waiters = rest; len(rest) > 0 {
+		return
+	}
+	delete(l.flights, f.key)
+	f.over = true
+	if f.cancel != nil {
+		f.cancel()
+	}
+}
+
+// quit ends what a mount has asked for, since it ends itself. It is answered when nothing of it is under way. What other mounts
+// wait for as well is theirs from now on.
+func (l *loader) quit(m *quit) {
+	m.Source.left = true
+	l.empty(m.Source)
+	for _, f := range l.flights {
+		l.leave(f, func(w waiter) bool {
+			goes := w.from() == m.Source
+			if goes {
+				w.answer(outcome{Err: ErrStopped})
+			}
+			return goes
+		})
+		if f.source == m.Source && !f.over {
+			l.hand(f, f.waiters[0].from())
+		}
+	}
+	l.leaving[m.Source] = m
+	l.endQuit(m)
+}
+
+func (l *loader) endQuit(m *quit) {
+	if l.quiet(m.Source) {
+		delete(l.leaving, m.Source)
+		m.finish(nil)
+	}
+}
+
+// endFetches ends all that the mount has asked for, and returns when nothing of it is under way: the origin may be closed then.
+func (c *core) endFetches() {
+	m := &quit{Source: c.source}
+	m.open()
+	c.loader.Tell(m)
+	_ = m.wait(Caller{}) // nothing can interrupt it, and an engine that has ended has no fetches
 }

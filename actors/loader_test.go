@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/object"
-	"github.com/antares-actor/antares-actor/internal/tree"
 	"github.com/antares-actor/antares-actor/remote"
 )
 
@@ -82,38 +81,6 @@ func TestAFetchThatIsHeldUpHoldsUpNobodyElse(t *testing.T) {
 		t.Errorf("%v, %v", names, err)
 	}
 	r.wantSameAfterRemount()
-}
-
-// More fetches than all loaders do at once: the rest stand in line, and each is answered.
-func TestTheLoadersBoundTheirFetches(t *testing.T) {
-	files := make(map[string]file)
-	const n = 4 * loaders * fetchesALoader
-	for i := range n {
-		files[fmt.Sprintf("f%d", i)] = file{object.ModeFile, fmt.Sprintf("content %d", i)}
-	}
-	r := newRig(t, withFiles(files))
-	_, err := r.list("")
-	check(t, err)
-	g := r.origin.holdUp("blob")
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			if _, err := r.fs.Lookup(nobodyWaits, tree.RootIno, fmt.Sprintf("f%d", i)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	for range fetchesALoader {
-		<-g.arrived
-	}
-	if at := len(g.arrived); at > loaders*fetchesALoader {
-		t.Errorf("%d fetches at once", at+fetchesALoader)
-	}
-	close(g.open)
-	wg.Wait()
-	if asked := r.origin.count("blob"); asked != n {
-		t.Errorf("%d fetches of %d blobs", asked, n)
-	}
 }
 
 func TestAnOriginThatFailsIsTriedAgain(t *testing.T) {

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/layer"
@@ -103,6 +105,8 @@ type (
 		To  *tree.Owner
 		Msg request
 	}
+	// gone says that the caller of a request has gone before it began.
+	gone struct{ Msg request }
 	// adopt tells the region of a rename's new parent that the rename is done on disk: it shows Entry, and answers.
 	adopt struct {
 		Rename *rename
@@ -163,6 +167,9 @@ type (
 		IDs   []object.ID
 		To    *tree.Owner
 	}
+	// stopReading takes a readTree back, stopSizing a readSizes of one: nobody waits any more.
+	stopReading readTree
+	stopSizing  readSizes
 )
 
 // Commands to copy-up.
@@ -249,7 +256,16 @@ type (
 		IDs    []object.ID    // of wantSizes, ID being the first
 		Ref    remote.TreeRef // of a tree
 		Base   string         // of wantPath: the path in the repository of the tree that Ref.Path starts from
+		Ahead  bool           // nobody waits for it
+		For    any            // what it is about, by which it can be abandoned; or nil
 		Done   func(outcome)
+	}
+	// abandon takes Waiter back: whoever waited for it has gone.
+	abandon struct{ Waiter waiter }
+	// quit ends all that a mount has asked for. It is answered when nothing of it is under way.
+	quit struct {
+		Call
+		Source *source
 	}
 )
 
@@ -257,7 +273,8 @@ type (
 type want uint8
 
 const (
-	wantBlob want = iota
+	wantBlob  want = iota // the content; of one that is large only its size, if nobody needs more
+	wantSmall             // the content of a small blob, the size of a large one
 	wantTree
 	wantSizes
 	wantPath // a tree of which only the path below Ref.ID is known
@@ -266,15 +283,27 @@ const (
 // outcome is what a fetch came to.
 type outcome struct {
 	Payload []byte  // a tree's
-	Sizes   []int64 // of the blobs asked for
+	Sizes   []int64 // of the blobs asked for; of a blob's content, its own
+	Unread  bool    // a large blob's content was left where it is
+	Asked   bool    // the origin was asked
+	Bytes   int64   // that came from there
 	Err     error
 }
 
-// fetched is the fact that a loader's worker sends back.
-type fetched struct {
-	Key     fetchKey
-	Outcome outcome
-}
+// Facts to the loader.
+type (
+	// fetched is the fact that a worker ends with.
+	fetched struct {
+		Flight  *flight
+		Outcome outcome
+		Took    time.Duration
+	}
+	// sizeLearnt says how large a blob is whose content is still coming, or will not come.
+	sizeLearnt struct {
+		Flight *flight
+		Size   int64
+	}
+)
 
 // reap tells the upper layer that the kernel has let go of an orphan.
 type reap struct {

@@ -69,6 +69,7 @@ func (m *Mount) Stats() Stats {
 	if l == nil {
 		return s
 	}
+	l.core.source.counts.stats(&s)
 	s.Commit, s.Since = l.core.pins.shown.Load().commit.ID, l.since
 	s.Inodes, s.Regions = l.core.index.Len(), l.core.regions.count.Load()
 	s.OpenFiles = l.core.upper.Store.OpenFiles()
@@ -123,7 +124,7 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 	if err := e.cfg.Bridge.Check(spec.Mountpoint, spec.Over); err != nil {
 		return nil, err
 	}
-	src := &source{origin: spec.Origin, content: e.cfg.Content, made: new(madeTrees), log: e.cfg.Log}
+	src := m.source()
 	at, err := src.quiet().resolve(ctx, target{rev: spec.Rev, changelist: &spec.Changelist}, pinned{path: spec.Path})
 	if err != nil {
 		return nil, err
@@ -158,7 +159,7 @@ func (m *Mount) provision(ctx context.Context) (_ *live, err error) {
 func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at pinned, spec MountSpec, journal *tree.Journal) *core {
 	c := &core{
 		journal: journal,
-		log:     e.cfg.Log, stage: e.stage, workers: e.workers, index: tree.NewIndex(), source: src, loaders: e.loaders,
+		log:     e.cfg.Log, stage: e.stage, workers: e.workers, index: tree.NewIndex(), source: src, loader: e.loader,
 		upper:   layer.NewPassthrough(store),
 		local:   local,
 		fixed:   spec.Fixed,
@@ -184,6 +185,7 @@ func (c *core) stop() {
 	c.cancel()
 	c.stage.stop(c.regions.all()...)
 	c.stage.stop(c.copyUp, c.dicfuseActor, c.notifier, c.upperActor)
+	c.endFetches()
 	c.working.Wait()
 	if err := c.journal.Close(); err != nil {
 		c.log.Warn("node journal", slog.Any("error", err))

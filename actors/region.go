@@ -85,6 +85,8 @@ func (r *region) receive(msg any) {
 		r.severed(m)
 	case *vacated:
 		r.vacated(m)
+	case *gone:
+		r.gone()
 	}
 }
 

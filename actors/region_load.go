@@ -25,7 +25,7 @@ func (r *region) await(dir *tree.Node, msg any) {
 		r.list(dir, payload)
 		return
 	}
-	r.core.dicfuseActor.Tell(&readTree{Dir: dir, ID: s.Object, Pin: s.Pin, Path: dir.OriginPath(), To: &r.self.Owner})
+	r.core.dicfuseActor.Tell(r.reading(dir))
 }
 
 func (r *region) treeFetched(m *treeFetched) {

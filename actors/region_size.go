@@ -24,11 +24,16 @@ func (r *region) resolveSize(m *resolveSize) {
 	if asked {
 		return
 	}
-	ask := &readSizes{Nodes: []*tree.Node{n}, IDs: []object.ID{n.State().Object}, To: &r.self.Owner}
+	ask := r.sizeOf(n)
 	if dir := n.Place().Parent; r.core.source.batches() && dir.Owner == &r.self.Owner && dir.Table() != nil {
 		r.addSiblings(ask, dir.Table())
 	}
 	r.core.dicfuseActor.Tell(ask)
+}
+
+// sizeOf asks for one file's size.
+func (r *region) sizeOf(n *tree.Node) *readSizes {
+	return &readSizes{Nodes: []*tree.Node{n}, IDs: []object.ID{n.State().Object}, To: &r.self.Owner}
 }
 
 // addSiblings adds the files of the directory whose sizes nobody has asked for.

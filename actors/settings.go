@@ -16,6 +16,12 @@ func (m *Mount) storeConfig() upper.Config {
 	}
 }
 
+func (m *Mount) source() *source {
+	return &source{
+		origin: m.spec.Origin, content: m.engine.cfg.Content, made: new(madeTrees), log: m.engine.cfg.Log, fetches: m.spec.Fetches,
+	}
+}
+
 // accessTimes are what a store in upper is to do. Reading a file system that is read-only moves none.
 func accessTimes(o KernelOptions) upper.AccessTimes {
 	if os.Geteuid() != 0 {

@@ -40,12 +40,15 @@ type Arriving interface {
 // file opens it next, and one round trip costs more than the bytes.
 const smallBlob = 256 << 10
 
-// source reads one origin through the content store. Its methods wait; they run in workers.
+// source reads one origin through the content store, for one mount. Its methods wait; they run in workers.
 type source struct {
 	origin  remote.Origin
 	content Content
 	made    *madeTrees // nil: none
 	log     *slog.Logger
+	fetches int         // at once; 0: as many as the engine may
+	counts  fetchCounts // atomic
+	left    bool        // the mount has ended; the loader's
 }
 
 // quiet is the same source without a log, for a caller who tells a user what is wrong.
@@ -53,46 +56,54 @@ func (s *source) quiet() *source {
 	return &source{origin: s.origin, content: s.content, made: s.made, log: slog.New(slog.DiscardHandler)}
 }
 
-// tree returns a tree object's payload, from the store if it is there.
+// tree returns a tree object's payload.
 func (s *source) tree(ctx context.Context, ref remote.TreeRef) ([]byte, error) {
+	payload, _, err := s.askTree(ctx, ref)
+	return payload, err
+}
+
+// askTree returns a tree object's payload, from the store if it is there; asked says that it was not.
+func (s *source) askTree(ctx context.Context, ref remote.TreeRef) (payload []byte, asked bool, err error) {
 	if ref.ID == object.EmptyTree {
-		return nil, nil
+		return nil, false, nil
 	}
 	if b, ok := s.made.get(ref.ID); ok {
-		return b, nil
+		return b, false, nil
 	}
 	if b, ok := s.stored(ref.ID); ok {
-		return b, nil
+		return b, false, nil
 	}
 	t, err := s.origin.Tree(ctx, ref)
 	if err != nil {
-		return nil, s.trouble("tree", ref.Path, err)
+		return nil, true, s.trouble("tree", ref.Path, err)
 	}
 	if t.Derived {
-		return t.Payload, nil
+		return t.Payload, true, nil
 	}
 	if err := s.content.PutBytes(object.Tree, ref.ID, t.Payload); err != nil {
-		return nil, s.trouble("tree", ref.Path, err)
+		return nil, true, s.trouble("tree", ref.Path, err)
 	}
-	return t.Payload, nil
+	return t.Payload, true, nil
 }
 
 // treeAt returns the payload of the tree at ref.Path below the tree ref.ID, which stands at base in the repository. A path
 // that leads nowhere is an empty directory: a redirect whose target the origin does not have, as for overlayfs.
-func (s *source) treeAt(ctx context.Context, ref remote.TreeRef, base string) ([]byte, error) {
+func (s *source) treeAt(ctx context.Context, ref remote.TreeRef, base string) (payload []byte, asked bool, err error) {
 	at, names := ref, strings.Split(ref.Path, "/")
 	for i := 0; ; i++ {
 		at.Path = strings.Trim(base+"/"+strings.Join(names[:i], "/"), "/")
-		payload, err := s.tree(ctx, at)
+		var now bool
+		payload, now, err = s.askTree(ctx, at)
+		asked = asked || now
 		if err != nil || i == len(names) {
-			return payload, err
+			return payload, asked, err
 		}
 		entries, err := object.ParseTree(payload)
 		if err != nil {
-			return nil, fmt.Errorf("%w: directory %q: %w", ErrOrigin, at.Path, err)
+			return nil, asked, fmt.Errorf("%w: directory %q: %w", ErrOrigin, at.Path, err)
 		}
 		if at.ID, err = subtree(entries, names[i]); err != nil {
-			return nil, nil
+			return nil, asked, nil
 		}
 	}
 }
@@ -113,28 +124,53 @@ func (s *source) stored(id object.ID) ([]byte, bool) {
 
 // blob brings a blob into the store.
 func (s *source) blob(ctx context.Context, id object.ID) error {
-	if _, ok := s.content.Size(id); ok {
-		return nil
+	return s.askBlob(ctx, id, func() bool { return true }, func(int64) {}).Err
+}
+
+// askBlob brings a blob into the store if it is small, or if content says that it is wanted however large. It tells a size as
+// soon as it knows one that the store did not.
+func (s *source) askBlob(ctx context.Context, id object.ID, content func() bool, learnt func(int64)) outcome {
+	if size, ok := s.content.Size(id); ok {
+		return outcome{Sizes: []int64{size}}
+	}
+	if sizer, ok := s.origin.(remote.Sizer); ok && !content() {
+		if n, err := sizer.Size(ctx, id); err != nil || n > smallBlob {
+			return outcome{Sizes: []int64{n}, Asked: true, Unread: true, Err: s.trouble("size", id.String(), err)}
+		}
 	}
 	b, err := s.origin.Blob(ctx, id)
 	if err != nil {
-		return s.trouble("blob", id.String(), err)
+		return outcome{Asked: true, Err: s.trouble("blob", id.String(), err)}
 	}
 	defer func() { _ = b.Close() }()
-	return s.store(id, b)
+	if b.Size >= 0 {
+		learnt(b.Size)
+	}
+	if b.Size > smallBlob && !content() {
+		return outcome{Sizes: []int64{b.Size}, Asked: true, Unread: true}
+	}
+	n, err := s.store(id, b)
+	return outcome{Sizes: []int64{n}, Bytes: n, Asked: true, Err: err}
 }
 
-// store keeps an open blob's bytes: a small one by way of memory, where it can be read even if the disk is full.
-func (s *source) store(id object.ID, b remote.Blob) error {
+// store keeps an open blob's bytes and returns how many there are: a small one by way of memory, where it can be read even if
+// the disk is full.
+func (s *source) store(id object.ID, b remote.Blob) (int64, error) {
 	if b.Size < 0 || b.Size > smallBlob {
-		_, err := s.content.Put(object.Blob, id, b.Size, b)
-		return s.trouble("blob", id.String(), err)
+		n, err := s.content.Put(object.Blob, id, b.Size, b)
+		return n, s.trouble("blob", id.String(), err)
 	}
 	buf := make([]byte, b.Size)
 	if _, err := io.ReadFull(b, buf); err != nil {
-		return s.trouble("blob", id.String(), fmt.Errorf("body ended early: %w", err))
+		return 0, s.trouble("blob", id.String(), fmt.Errorf("body ended early: %w", err))
 	}
-	return s.trouble("blob", id.String(), s.content.PutBytes(object.Blob, id, buf))
+	return b.Size, s.trouble("blob", id.String(), s.content.PutBytes(object.Blob, id, buf))
+}
+
+// sizer tells whether the origin tells a size for much less than the content costs.
+func (s *source) sizer() bool {
+	_, ok := s.origin.(remote.Sizer)
+	return ok
 }
 
 // batches tells whether many sizes cost the origin little more than one.
@@ -143,38 +179,17 @@ func (s *source) batches() bool {
 	return ok
 }
 
-// sizes returns blobs' sizes in bytes, the cheapest way that the origin offers; -1 for one that it could not tell.
+// sizes returns blobs' sizes in bytes from an origin that can tell them; -1 for one that it could not.
 func (s *source) sizes(ctx context.Context, ids []object.ID) ([]int64, error) {
-	if len(ids) == 1 {
-		size, err := s.size(ctx, ids[0])
-		return []int64{size}, err
+	if len(ids) > 1 {
+		sizes, err := s.origin.(remote.BatchSizer).Sizes(ctx, ids)
+		return sizes, s.trouble("sizes", ids[0].String(), err)
 	}
-	sizes, err := s.origin.(remote.BatchSizer).Sizes(ctx, ids)
-	return sizes, s.trouble("sizes", ids[0].String(), err)
-}
-
-func (s *source) size(ctx context.Context, id object.ID) (int64, error) {
-	if size, ok := s.content.Size(id); ok {
-		return size, nil
+	if size, ok := s.content.Size(ids[0]); ok {
+		return []int64{size}, nil
 	}
-	if sizer, ok := s.origin.(remote.Sizer); ok {
-		n, err := sizer.Size(ctx, id)
-		return n, s.trouble("size", id.String(), err)
-	}
-	b, err := s.origin.Blob(ctx, id)
-	if err != nil {
-		return 0, s.trouble("size", id.String(), err)
-	}
-	defer func() { _ = b.Close() }()
-	if b.Size >= 0 && b.Size <= smallBlob {
-		err = s.store(id, b)
-	}
-	if b.Size < 0 { // only the whole body tells
-		if err = s.store(id, b); err == nil {
-			b.Size, _ = s.content.Size(id)
-		}
-	}
-	return b.Size, err // of a large blob with a known size the body stays unread
+	n, err := s.origin.(remote.Sizer).Size(ctx, ids[0])
+	return []int64{n}, s.trouble("size", ids[0].String(), err)
 }
 
 // trouble wraps an error of the origin so that it ends as EIO, never as absence, and says so in the log.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ type MountSpec struct {
 	Mountpoint string        // an empty directory
 	Upper      string        // the writable directory, made if missing
 	Work       string        // work directory; "" is Upper + ".work"
+	Fetches    int           // how many fetches of this mount may be under way at once; 0: as many as the engine's
 	Volatile   bool          // promotions do not wait for the disk; an upper that was not unmounted cleanly is refused then
 	Fixed      bool          // directories of lower layers cannot be renamed (EXDEV), as in overlayfs without redirects
 	UID, GID   uint32        // whom the repository's files belong to
@@ -69,6 +71,10 @@ func (s *MountSpec) check() error {
 		return fmt.Errorf("%w: commit %s never moves: follow a branch or the head", ErrBadSpec, s.Rev)
 	case s.Mountpoint == "":
 		return fmt.Errorf("%w: no mountpoint", ErrBadSpec)
+	case s.Fetches < 0:
+		return fmt.Errorf("%w: %d fetches at once", ErrBadSpec, s.Fetches)
+	case s.Origin != nil && !reflect.TypeOf(s.Origin).Comparable(): // fetches are told apart by it
+		return fmt.Errorf("%w: an origin that cannot be compared: give a pointer", ErrBadSpec)
 	case s.Upper == "":
 		return fmt.Errorf("%w: no upper directory", ErrBadSpec)
 	}
@@ -213,5 +219,8 @@ type Stats struct {
 	OpenFiles int64             // descriptors held on upper
 	Requests  map[string]uint64 // by FUSE operation
 	Errors    map[string]uint64 // by "OPERATION errno"
-	Origin    remote.Counts
+	Origin    remote.Counts     // of the origin, whichever mounts use it
+	Demand    Fetches           // what was fetched for this mount because somebody waited for it
+	Prefetch  Fetches           // and what was fetched ahead
+	Joined    uint64            // prefetches for which somebody waited before they were here
 }

@@ -115,7 +115,7 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 		store.Leave()
 		return nil, err
 	}
-	src := &source{origin: spec.Origin, content: e.cfg.Content, made: new(madeTrees), log: e.cfg.Log}
+	src := m.source()
 	if at.changelist != nil {
 		src.made.add(at.changelist.result.Trees)
 	}

@@ -30,6 +30,7 @@ type mountOptions struct {
 	fixed    bool
 	eager    bool
 	cache    string
+	fetches  int
 	logLevel string
 	logFile  string
 	stats    string
@@ -59,6 +60,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.eager, "copy-up-on-open", false, "copy files up when they are opened for writing, as overlayfs, not when they are changed")
 	f.BoolVar(&o.fixed, "no-redirect", false, "refuse to rename directories that a lower layer has, as overlayfs with redirect_dir=off")
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
+	f.IntVar(&o.fetches, "fetches", defaultFetches, "how many requests may be under way at the origin at once")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug (each request), info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "append the log to this file (default standard error; with --detach, nowhere)")
 	f.StringArrayVar(&o.mapUID, "map-uid", nil, "FROM:TO:COUNT, users FROM... of the layers show as TO...; repeat it for more")
@@ -79,6 +81,9 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 
 // defaultWatchdog is far above any pause of a server that works.
 const defaultWatchdog = 30 * time.Second
+
+// defaultFetches is what the HTTP driver keeps connections for.
+const defaultFetches = 64
 
 // complete makes paths absolute, since a detached process has another working directory, and fills in defaults.
 func (o *mountOptions) complete() error {
@@ -115,6 +120,9 @@ func (o *mountOptions) complete() error {
 	if o.gids, err = parseRanges("--map-gid", o.mapGID); err != nil {
 		return err
 	}
+	if o.fetches <= 0 {
+		return fmt.Errorf("%w: --fetches %d: give a number above 0", errUsage, o.fetches)
+	}
 	if o.watchdog < 0 {
 		return fmt.Errorf("%w: --watchdog %v: give a time, or 0", errUsage, o.watchdog)
 	}
@@ -150,7 +158,7 @@ func (o *mountOptions) shows() string {
 
 // args are the flags that give a child the same options.
 func (o *mountOptions) args() []string {
-	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel, "--watchdog", o.watchdog.String()}
+	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel, "--watchdog", o.watchdog.String(), "--fetches", strconv.Itoa(o.fetches)}
 	for _, opt := range []struct{ flag, value string }{
 		{"--origin", o.origin}, {"--rev", o.rev}, {"--path", o.path}, {"--work", o.work}, {"--log-file", o.logFile},
 		{"--stats", o.stats}, {"--fsname", o.fsname},
@@ -191,7 +199,7 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 	return actors.MountSpec{
 		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: ownerIn(o.uids, os.Getuid()), GID: ownerIn(o.gids, os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
-		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager,
+		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches,
 	}
 }
 

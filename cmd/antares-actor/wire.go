@@ -48,7 +48,7 @@ func assemble(ctx context.Context, o *mountOptions, log *slog.Logger) (_ *parts,
 	if p.store, err = cache.Open(cache.Config{Dir: o.cache, Log: log}); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	p.engine, err = actors.NewEngine(actors.Config{Content: p.store, Bridge: fusebridge.New(log), Log: log})
+	p.engine, err = actors.NewEngine(actors.Config{Content: p.store, Bridge: fusebridge.New(log), Log: log, Fetches: o.fetches})
 	return p, err
 }
 
