@@ -18,7 +18,7 @@ type coldReport struct {
 	Rounds   int
 	Parallel int
 	Load     [2]string // of the machine at the beginning and at the end: running processes, mean of a minute
-	Quick    bool `json:",omitempty"`
+	Quick    bool      `json:",omitempty"`
 	Rows     []*coldRow
 	Failures []coldFailure
 }
