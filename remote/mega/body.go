@@ -18,11 +18,18 @@ type body struct {
 	rc     io.ReadCloser
 	what   string // "GET http://..."
 	size   int64  // Content-Length, or what is known otherwise; -1 when nothing is
-	got    int64  // bytes read
+	got    int64  // bytes that came
+	local  bool   // the rest of it is here
 }
 
 // Read is bounded by the idle timeout; the time between two Reads is the reader's own and is not.
 func (b *body) Read(p []byte) (int, error) {
+	if b.local {
+		if err := b.reqCtx.Err(); err != nil {
+			return 0, b.c.failed(b.what, err)
+		}
+		return b.rc.Read(p)
+	}
 	idle := time.AfterFunc(b.c.cfg.IdleTimeout, func() { b.cancel(errStalled) })
 	n, err := b.rc.Read(p)
 	idle.Stop()

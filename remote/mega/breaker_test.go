@@ -2,6 +2,7 @@ package mega_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -173,18 +174,20 @@ func TestWhatMegaCannotFindIsNoOutage(t *testing.T) {
 func TestABrokenBodyWaitsForTheServer(t *testing.T) {
 	s := new(switched)
 	inBubble(t, s, func(t *testing.T, o *mega.Client) {
-		s.set(origintest.Stall())
-		b, err := o.Blob(t.Context(), someID)
+		stall := func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			origintest.Stall()(w, r, serving(streamed))
+		}
+		s.set(stall)
+		b, err := o.Blob(t.Context(), idOf(streamed))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer b.Close()
 		s.set(origintest.Status(503))
 		exhaust(t, o)
-		s.set(nil)
-		p := make([]byte, 10)
-		if n, err := b.Read(p); n != 1 {
-			t.Errorf("read %q, %v", p[:n], err)
+		s.set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { serving(streamed).ServeHTTP(w, r) })
+		if got, err := io.ReadAll(b); string(got) != streamed {
+			t.Errorf("read %d bytes, %v", len(got), err)
 		}
 	})
 }

@@ -25,7 +25,7 @@
 // The server answers 200 and an empty list for what is missing and, on a bad day, for what is not; no tree but the empty
 // one is ever believed to be empty. HTML, other content types, broken JSON and names that no directory may hold are
 // remote.ErrBadAnswer. A 404 means remote.ErrNotFound only for a blob, and only in the API's own envelope: a proxy's
-// error page is none. Blobs are streamed unverified; the content store hashes them.
+// error page is none. A blob of up to 64 KiB is verified; a larger one is streamed unverified, and the content store hashes it.
 // A changelist's files and the answers of the LFS batch API are refused as a whole if one path or address in them is not
 // what it should be. The token goes to the server's own host only, wherever redirects and download addresses lead.
 //
@@ -33,15 +33,16 @@
 //
 // 5xx, 429, refused and reset connections, and bodies that stop or stall are remote.ErrUnavailable. These requests are tried
 // again, five times in all within some two seconds, with jittered exponential waits; a Retry-After lengthens the wait, and
-// one longer than anybody waits ends the request. A blob's body that breaks is asked for again and read on where it broke,
+// one longer than anybody waits ends the request. So are answers that were damaged on the way: broken JSON, an empty list for
+// what cannot be empty, a small blob with another hash. A blob's body that breaks is asked for again and read on where it broke,
 // which its reader does not see: since the server sends no ranges, from the start, as long as each time brings new bytes.
 //
 // Time limits follow progress and not size: on connecting, on the wait for headers, on a read that brings nothing, and on
 // all the time in which nothing came, tries and waits together. So a 10 GiB body that moves never runs into one. A
 // changelist's files, for which the server compares whole trees, may take four times as long.
 //
-// An answer later than 95 % of the last 512 (and than a floor) is asked for a second time, and the first of the two counts;
-// for headers of blobs, and for listings whole. At most one request in fifty is sent twice.
+// An answer later than 95 % of the last 512 (and than a floor) is asked for a second time, and the first of the two counts:
+// whole listings and small blobs, and the headers of large ones. At most one request in fifty is sent twice.
 //
 // A server that has answered nothing for two seconds and a hundred attempts is left alone: requests fail at once, one a
 // second tries whether it is back. What was half read waits for it.

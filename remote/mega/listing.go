@@ -2,6 +2,7 @@ package mega
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,22 +17,38 @@ func (c *Client) rawTree(ctx context.Context, path string) ([]byte, error) {
 }
 
 // listing asks for the names, types and ids at path in a commit, in git's order. The modes are ModeTree for directories
-// and ModeFile for everything else, which may be wrong. An empty list may mean that nothing is there.
-func (c *Client) listing(ctx context.Context, commit object.ID, path string) ([]object.Entry, error) {
+// and ModeFile for everything else, which may be wrong. An empty list may mean that nothing is there; where something must
+// be, it is asked for again, and then remote.ErrBadAnswer.
+func (c *Client) listing(ctx context.Context, commit object.ID, path string, some bool) ([]object.Entry, error) {
 	query := []string{"path", "/" + path}
 	if !commit.IsZero() {
 		query = append(query, "refs", commit.String())
 	}
-	url := c.route("tree/content-hash", query...)
-	text, err := c.fetch(ctx, url, typeJSON)
+	req := request{url: c.route("tree/content-hash", query...), want: typeJSON}
+	if some {
+		req.verify = notEmpty
+	}
+	text, err := c.whole(ctx, c.listings, req)
 	if err != nil {
 		return nil, err
 	}
 	entries, err := parseListing(text)
 	if err != nil {
-		return nil, c.failed("GET "+redact(url), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+		return nil, c.failed(req.String(), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
 	}
 	return entries, nil
+}
+
+// maxEmpty is more bytes than an envelope without entries has.
+const maxEmpty = 256
+
+// notEmpty refuses a listing without entries.
+func notEmpty(text []byte) error {
+	var items []json.RawMessage
+	if len(text) < maxEmpty && openEnvelope(text, &items) == nil && len(items) == 0 {
+		return fmt.Errorf("%w: %w: an empty list for a directory that is not empty", remote.ErrBadAnswer, errDamaged)
+	}
+	return nil
 }
 
 // parseListing reads the envelope of /tree/content-hash.

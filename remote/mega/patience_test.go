@@ -14,12 +14,18 @@ import (
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
+	"github.com/antares-actor/antares-actor/remote/fault"
 	"github.com/antares-actor/antares-actor/remote/mega"
 	"github.com/antares-actor/antares-actor/remote/origintest"
 )
 
-// someID is a blob's, of servers that do not look at it.
-var someID = object.Sum(object.Blob, []byte("some"))
+// someID is that of the blob "x".
+var someID = idOf("x")
+
+func idOf(content string) object.ID { return object.Sum(object.Blob, []byte(content)) }
+
+// streamed is more than is read within the attempt that opens a blob.
+var streamed = strings.Repeat("0123456789abcdef", 10_000)
 
 // serving answers every request with these bytes.
 func serving(content string) http.Handler {
@@ -41,7 +47,7 @@ func read(ctx context.Context, o *mega.Client, id object.ID) (string, error) {
 
 func wantRead(t *testing.T, o *mega.Client, want string) {
 	t.Helper()
-	if got, err := read(t.Context(), o, someID); got != want || err != nil {
+	if got, err := read(t.Context(), o, idOf(want)); got != want || err != nil {
 		t.Errorf("read %d bytes, want %d: %v", len(got), len(want), err)
 	}
 }
@@ -184,15 +190,14 @@ func breaking(content string, parts int, seen *atomic.Int64, end func(*http.Requ
 
 // TestBrokenBodiesAreReadOn breaks a body far more often than there are tries, each time a little later.
 func TestBrokenBodiesAreReadOn(t *testing.T) {
-	content := strings.Repeat("0123456789abcdef", 10_000)
 	for name, end := range map[string]func(*http.Request){
 		"broken":  func(*http.Request) { panic(http.ErrAbortHandler) },
 		"stalled": func(r *http.Request) { <-r.Context().Done() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var seen atomic.Int64
-			inBubble(t, breaking(content, 40, &seen, end), func(t *testing.T, o *mega.Client) {
-				wantRead(t, o, content)
+			inBubble(t, breaking(streamed, 40, &seen, end), func(t *testing.T, o *mega.Client) {
+				wantRead(t, o, streamed)
 				if n := seen.Load(); n != 40 {
 					t.Errorf("%d requests", n)
 				}
@@ -202,12 +207,11 @@ func TestBrokenBodiesAreReadOn(t *testing.T) {
 }
 
 func TestABodyThatNeverGetsFurtherEnds(t *testing.T) {
-	content := strings.Repeat("x", 1000)
-	h := origintest.Inject(serving(content), origintest.Always("/", origintest.Half()))
+	h := origintest.Inject(serving(streamed), origintest.Always("/", origintest.Half()))
 	inBubble(t, h, func(t *testing.T, o *mega.Client) {
 		got, err := read(t.Context(), o, someID)
 		wantError(t, err, remote.ErrUnavailable, "unexpected EOF")
-		if len(got) != 500 || o.Counts().Requests != 6 {
+		if len(got) != len(streamed)/2 || o.Counts().Requests != 6 {
 			t.Errorf("%d bytes, %d requests", len(got), o.Counts().Requests)
 		}
 	})
@@ -215,19 +219,19 @@ func TestABodyThatNeverGetsFurtherEnds(t *testing.T) {
 
 // TestABodyThatBecameAnotherIsRefused: an id names the same bytes for ever, so other ones are no continuation.
 func TestABodyThatBecameAnotherIsRefused(t *testing.T) {
-	h := origintest.Inject(serving(strings.Repeat("x", 999)), origintest.First(1, "/",
+	h := origintest.Inject(origintest.Inject(serving(streamed), origintest.Always("/", fault.Short(159_999))), origintest.First(1, "/",
 		func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-			origintest.Half()(w, r, serving(strings.Repeat("x", 1000)))
+			origintest.Half()(w, r, serving(streamed))
 		}))
 	inBubble(t, h, func(t *testing.T, o *mega.Client) {
 		_, err := read(t.Context(), o, someID)
-		wantError(t, err, remote.ErrBadAnswer, "999 bytes where it had 1000")
+		wantError(t, err, remote.ErrBadAnswer, "159999 bytes where it had 160000")
 	})
 }
 
 // TestCancelEndsABrokenBody cancels before the body is asked for again.
 func TestCancelEndsABrokenBody(t *testing.T) {
-	inBubble(t, origintest.Inject(serving("content"), origintest.First(1, "/", origintest.Half())), func(t *testing.T, o *mega.Client) {
+	inBubble(t, origintest.Inject(serving(streamed), origintest.First(1, "/", origintest.Half())), func(t *testing.T, o *mega.Client) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		b, err := o.Blob(ctx, someID)
@@ -245,7 +249,7 @@ func TestCancelEndsABrokenBody(t *testing.T) {
 }
 
 func TestReadOfAClosedBody(t *testing.T) {
-	inBubble(t, serving("content"), func(t *testing.T, o *mega.Client) {
+	inBubble(t, serving(streamed), func(t *testing.T, o *mega.Client) {
 		b, err := o.Blob(t.Context(), someID)
 		if err != nil {
 			t.Fatal(err)
@@ -264,4 +268,25 @@ func TestEncodedBodiesAreRefused(t *testing.T) {
 	})
 	_, err := dial(t, h).Blob(t.Context(), someID)
 	wantError(t, err, remote.ErrBadAnswer, `encoded as "gzip"`)
+}
+
+// TestDamagedAnswersAreAskedForAgain: what is small is verified before anybody sees it.
+func TestDamagedAnswersAreAskedForAgain(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", 4096) // as much as is read within an attempt
+	for name, damage := range map[string]origintest.Fault{
+		"corrupt": origintest.Corrupt(), "short": fault.Short(0), "empty": origintest.Answer("application/octet-stream", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, origintest.Inject(serving(content), origintest.First(4, "/", damage)), func(t *testing.T, o *mega.Client) {
+				wantRead(t, o, content)
+			})
+			inBubble(t, origintest.Inject(serving(content), origintest.Always("/", damage)), func(t *testing.T, o *mega.Client) {
+				_, err := o.Blob(t.Context(), idOf(content))
+				wantError(t, err, remote.ErrMismatch, "damaged on the way")
+				if n := o.Counts().Requests; n != 5 {
+					t.Errorf("%d requests", n)
+				}
+			})
+		})
+	}
 }

@@ -90,7 +90,7 @@ func (c *Client) believeRoot(ctx context.Context, at remote.Commit, payload []by
 		}
 		return nil
 	}
-	entries, err := c.listing(ctx, at.ID, "")
+	entries, err := c.listing(ctx, at.ID, "", false)
 	if err != nil {
 		return err
 	}
@@ -103,12 +103,9 @@ func (c *Client) believeRoot(ctx context.Context, at remote.Commit, payload []by
 // rootElsewhere rebuilds the root of a commit that is not the head. Nothing tells its id: the modes are the head's for
 // the same names, and by content for the others.
 func (c *Client) rootElsewhere(ctx context.Context, at remote.Commit, hints map[string]object.Mode) ([]byte, error) {
-	entries, err := c.listing(ctx, at.ID, "")
+	entries, err := c.listing(ctx, at.ID, "", true)
 	if err != nil {
 		return nil, err
-	}
-	if len(entries) == 0 {
-		return nil, fmt.Errorf("mega: %s: root of %s: %w: an empty list", c, at.ID, remote.ErrBadAnswer)
 	}
 	s := newSearch(object.ID{}, entries)
 	unknown := s.hint(hints)

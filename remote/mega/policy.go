@@ -31,10 +31,10 @@ type policy[T any] struct {
 	drop     func(T)  // releases an answer that came second
 }
 
-// newPolicy tries again what remote.ErrUnavailable reports, and with a latency sends late requests a second time.
+// newPolicy tries again what remote.ErrUnavailable and errDamaged report, and with a latency sends late requests a second time.
 func newPolicy[T any](c *Client, l *latency, drop func(T)) *policy[T] {
 	policies := []failsafe.Policy[T]{retrypolicy.NewBuilder[T]().
-		HandleErrors(remote.ErrUnavailable).AbortIf(func(_ T, err error) bool { return c.hopeless(err) }).
+		HandleErrors(remote.ErrUnavailable, errDamaged).AbortIf(func(_ T, err error) bool { return c.hopeless(err) }).
 		WithMaxAttempts(int(c.cfg.Tries)).ReturnLastFailure().
 		WithBackoff(c.cfg.Backoff, max(maxBackoff, c.cfg.Backoff+1)).WithJitterFactor(jitter).
 		WithDelayFunc(func(e failsafe.ExecutionAttempt[T]) time.Duration { return askedToWait(e.LastError()) }).

@@ -3,6 +3,7 @@ package mega
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,9 @@ var (
 	errStalled     = errors.New("the body stalled")
 )
 
+// errDamaged marks an answer that was complete and still cannot be what the server meant to send: asking again is worth it.
+var errDamaged = errors.New("damaged on the way")
+
 // route returns the URL of an API route with query parameters given as name, value, name, value. Values are escaped byte
 // by byte, so names that are not UTF-8 survive; a space is %20, since not every server reads + as one.
 func (c *Client) route(path string, query ...string) string {
@@ -55,6 +59,8 @@ type request struct {
 	header map[string]string
 	body   []byte
 	slow   bool // the server computes the answer: wait longer for its headers
+
+	verify func([]byte) error // refuses a whole answer; nil if any JSON, or any bytes, will do
 }
 
 func (r *request) String() string {
@@ -95,6 +101,15 @@ func (c *Client) once(ctx context.Context, w *watch, req request) ([]byte, error
 	}
 	if max(body.size, int64(len(b))) > c.cfg.MaxListing {
 		return nil, c.failed(body.what, fmt.Errorf("%w: more than %d bytes", remote.ErrBadAnswer, c.cfg.MaxListing))
+	}
+	switch {
+	case req.want != typeBytes && !json.Valid(b):
+		err = fmt.Errorf("%w: %w: no JSON: %.80q", remote.ErrBadAnswer, errDamaged, b)
+	case req.verify != nil:
+		err = req.verify(b)
+	}
+	if err != nil {
+		return nil, c.failed(body.what, err)
 	}
 	return b, nil
 }

@@ -93,7 +93,10 @@ func (s *stream) restart(p []byte, broke error) (n int, err error) {
 
 // skip brings a new body to where the old one broke, and reads the first bytes beyond it.
 func (s *stream) skip(b *body, p []byte) (int, error) {
-	if b.size != s.size && b.size >= 0 && s.size >= 0 {
+	if b.size < 0 {
+		b.size = s.size
+	}
+	if b.size != s.size && s.size >= 0 {
 		return 0, s.c.failed(b.what, fmt.Errorf("%w: %d bytes where it had %d before", remote.ErrBadAnswer, b.size, s.size))
 	}
 	if n, err := io.CopyN(io.Discard, b, s.off); err != nil {

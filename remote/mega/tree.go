@@ -21,14 +21,10 @@ func (c *Client) Tree(ctx context.Context, ref remote.TreeRef) (remote.Tree, err
 	if object.Sum(object.Tree, head) == ref.ID {
 		return remote.Tree{Payload: head}, nil
 	}
-	entries, err := c.listing(ctx, ref.Commit, ref.Path)
+	// 200 and [] is also how the server says that it does not know: the directory is in its parent, so it is not that.
+	entries, err := c.listing(ctx, ref.Commit, ref.Path, true)
 	if err != nil {
 		return remote.Tree{}, err
-	}
-	if len(entries) == 0 {
-		// 200 and [] is also how the server says that it does not know: the directory is in its parent, so it is not that.
-		return remote.Tree{}, fmt.Errorf("mega: tree /%s at %s: %w: an empty list for a directory that is not empty",
-			ref.Path, ref.Commit, remote.ErrBadAnswer)
 	}
 	payload, verified, err := c.rebuild(ctx, ref.ID, entries, modesOf(head))
 	if err != nil {

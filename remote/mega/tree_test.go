@@ -198,6 +198,13 @@ func TestEmptyListsAreNotBelieved(t *testing.T) {
 			wantError(t, err, remote.ErrBadAnswer, "dir")
 		})
 	}
+	t.Run("a list that is empty for a moment", func(t *testing.T) {
+		gone := origintest.Always(rawRoute, origintest.Answer("application/octet-stream", ""))
+		for _, fault := range []origintest.Fault{origintest.Answer("application/json", empty), origintest.Answer("application/json", empty[:20])} {
+			o := dial(t, origintest.Inject(origintest.Inject(server, gone), origintest.First(4, listingRoute, fault)))
+			tree(t, o, repo, c, "bin")
+		}
+	})
 	t.Run("an empty root", func(t *testing.T) {
 		o := dial(t, origintest.Inject(server, origintest.Always(rawRoute, origintest.Answer("application/octet-stream", ""))))
 		_, err := o.Pin(t.Context(), "")
