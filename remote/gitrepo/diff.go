@@ -14,7 +14,8 @@ import (
 // Difference is what differs between two trees at one path.
 type Difference struct {
 	remote.Change
-	Similarity int // of Renamed: how much of the content stayed, in percent
+	Mode       object.Mode // the new one; of Deleted, the old one
+	Similarity int         // of Renamed: how much of the content stayed, in percent
 }
 
 // maxRenames is how many files may have gone, or have come, for git to look for renames that changed the content as well.
@@ -59,14 +60,14 @@ func parseRaw(out []byte) ([]Difference, error) {
 // difference reads one record: the five fields of its first part, and the paths that follow.
 func difference(info, paths []string) (Difference, error) {
 	d := Difference{Change: remote.Change{Path: paths[0]}}
-	id := info[3]
+	mode, id := info[1], info[3]
 	switch status := info[4]; status[0] {
 	case 'A':
 		d.Action = remote.New
 	case 'M', 'T':
 		d.Action = remote.Modified
 	case 'D':
-		d.Action, id = remote.Deleted, info[2]
+		d.Action, mode, id = remote.Deleted, strings.TrimPrefix(info[0], ":"), info[2]
 	case 'R':
 		if len(paths) < 2 {
 			return d, fmt.Errorf("a rename without its new path")
@@ -79,7 +80,11 @@ func difference(info, paths []string) (Difference, error) {
 	default:
 		return d, fmt.Errorf("unknown status %q", status)
 	}
-	var err error
+	m, err := strconv.ParseUint(mode, 8, 32)
+	if err != nil {
+		return d, err
+	}
+	d.Mode = object.Mode(m)
 	d.ID, err = object.Parse(id)
 	return d, err
 }

@@ -34,12 +34,12 @@ func wantChanges(t *testing.T, repo *origintest.Repo, old, now string, got []git
 	t.Helper()
 	id := func(name string) object.ID { return repo.ID(t, name) }
 	want := []gitrepo.Difference{
-		{Change: remote.Change{Action: remote.Modified, Path: "README.md", ID: id(now + ":README.md")}},
-		{Change: remote.Change{Action: remote.Deleted, Path: "dir/b/same", ID: id(old + ":dir/b/same")}},
-		{Change: remote.Change{Action: remote.New, Path: "dir/b/same/in", ID: id(now + ":dir/b/same/in")}},
-		{Change: remote.Change{Action: remote.Modified, Path: "link", ID: id(now + ":link")}},
-		{Change: remote.Change{Action: remote.Renamed, Path: "moved/large.bin.2", OldPath: "large.bin", ID: id(now + ":moved/large.bin.2")}, Similarity: 99},
-		{Change: remote.Change{Action: remote.Renamed, Path: "odd/new\nname", OldPath: "foo.txt", ID: id(now + ":odd/new\nname")}, Similarity: 100},
+		{Change: remote.Change{Action: remote.Modified, Path: "README.md", ID: id(now + ":README.md")}, Mode: object.ModeFile},
+		{Change: remote.Change{Action: remote.Deleted, Path: "dir/b/same", ID: id(old + ":dir/b/same")}, Mode: object.ModeFile},
+		{Change: remote.Change{Action: remote.New, Path: "dir/b/same/in", ID: id(now + ":dir/b/same/in")}, Mode: object.ModeExec},
+		{Change: remote.Change{Action: remote.Modified, Path: "link", ID: id(now + ":link")}, Mode: object.ModeFile},
+		{Change: remote.Change{Action: remote.Renamed, Path: "moved/large.bin.2", OldPath: "large.bin", ID: id(now + ":moved/large.bin.2")}, Mode: object.ModeFile, Similarity: 99},
+		{Change: remote.Change{Action: remote.Renamed, Path: "odd/new\nname", OldPath: "foo.txt", ID: id(now + ":odd/new\nname")}, Mode: object.ModeFile, Similarity: 100},
 	}
 	slices.SortFunc(got, func(a, b gitrepo.Difference) int { return cmp.Compare(a.Path, b.Path) })
 	if !slices.Equal(got, want) {

@@ -138,8 +138,9 @@ func (s *Server) patchBase(ctx context.Context, rev string) (remote.Commit, erro
 
 // diffBelow compares what two trees have at path; a directory that is not there is empty.
 func diffBelow(ctx context.Context, repo differ, path string, from, to object.ID) ([]gitrepo.Difference, error) {
+	dirs := newDirectories(repo)
 	for _, tree := range []*object.ID{&from, &to} {
-		dir, err := entryAt(ctx, repo, *tree, splitPath(path))
+		dir, err := dirs.entryAt(ctx, *tree, splitPath(path))
 		switch {
 		case errors.Is(err, remote.ErrNotFound) || err == nil && dir.Mode != object.ModeTree:
 			*tree = object.EmptyTree
@@ -154,7 +155,7 @@ func diffBelow(ctx context.Context, repo differ, path string, from, to object.ID
 
 // differ is the part of a repository that changelists are computed from.
 type differ interface {
-	Tree(ctx context.Context, ref remote.TreeRef) (remote.Tree, error)
+	trees
 	Diff(ctx context.Context, from, to object.ID) ([]gitrepo.Difference, error)
 }
 
@@ -177,7 +178,12 @@ func (s *Server) clFiles(w http.ResponseWriter, r *http.Request) {
 	})
 	answer := make([]changedFile, 0, len(files))
 	for _, f := range files {
-		c := changedFile{Path: f.Path, SHA: prefix + f.ID.String(), Action: f.Action, OldPath: f.OldPath}
+		oid, err := s.ids.hex(r.Context(), object.Entry{Mode: f.Mode, ID: f.ID})
+		if err != nil {
+			s.fail(w, r, http.StatusInternalServerError, err)
+			return
+		}
+		c := changedFile{Path: f.Path, SHA: prefix + oid, Action: f.Action, OldPath: f.OldPath}
 		if f.Action == remote.Renamed {
 			c.Similarity = &f.Similarity
 		}

@@ -39,11 +39,16 @@ func (s *Server) latestCommit(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, statusOf(err), err)
 		return
 	}
-	s.writeJSON(w, r, http.StatusOK, describe(c, payload))
+	info := describe(c, payload)
+	if info.OID, err = s.ids.commitHex(r.Context(), c, payload); err != nil {
+		s.fail(w, r, statusOf(err), err)
+		return
+	}
+	s.writeJSON(w, r, http.StatusOK, info)
 }
 
 func (s *Server) lastChange(ctx context.Context, c remote.Commit, names []string) (remote.Commit, error) {
-	if _, err := entryAt(ctx, s.repo, c.Tree, names); err != nil {
+	if _, err := s.dirs.entryAt(ctx, c.Tree, names); err != nil {
 		return remote.Commit{}, err
 	}
 	id, err := s.repo.LastChange(ctx, c.ID, strings.Join(names, "/"))
@@ -53,9 +58,9 @@ func (s *Server) lastChange(ctx context.Context, c remote.Commit, names []string
 	return s.repo.Pin(ctx, id.String())
 }
 
-// describe reads the people and the first line of the message from a commit object.
+// describe reads all but the id: the people and the first line of the message are in the commit object.
 func describe(c remote.Commit, payload []byte) commitInfo {
-	info := commitInfo{OID: c.ID.String(), Date: strconv.FormatInt(c.Time.Unix(), 10), Status: "success"}
+	info := commitInfo{Date: strconv.FormatInt(c.Time.Unix(), 10), Status: "success"}
 	head, message, _ := bytes.Cut(payload, []byte("\n\n"))
 	for line := range bytes.Lines(head) {
 		key, value, _ := bytes.Cut(line, []byte(" "))

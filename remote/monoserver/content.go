@@ -20,8 +20,8 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusInternalServerError, fmt.Errorf("blob %q: %w", oid, object.ErrBadID))
 		return
 	}
-	id, err := object.Parse(oid)
-	if err != nil { // a SHA-256 id: well-formed, and no object of a SHA-1 repository has it
+	id, ok := s.blobID(raw)
+	if !ok {
 		s.fail(w, r, http.StatusNotFound, fmt.Errorf("blob %s: %w", oid, remote.ErrNotFound))
 		return
 	}
@@ -53,6 +53,14 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// blobID returns the blob that an id names. No object of a SHA-1 repository has one of 64 digits.
+func (s *Server) blobID(raw []byte) (object.ID, bool) {
+	if len(raw) == len(object.ID{}) {
+		return object.ID(raw), !s.Quirks().SHA256
+	}
+	return s.ids.blob(id256(raw))
+}
+
 func blobHeader(h http.Header, oid string, size int64) {
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", fmt.Sprintf("inline; filename=%q", oid))
@@ -68,16 +76,26 @@ func (s *Server) rawTree(w http.ResponseWriter, r *http.Request) {
 		payload []byte
 	)
 	if err == nil {
-		dir, err = entryAt(r.Context(), s.repo, c.Tree, queryPath(r))
+		dir, err = s.dirs.entryAt(r.Context(), c.Tree, queryPath(r))
 	}
 	if err == nil {
-		payload, err = treePayload(r.Context(), s.repo, dir)
+		var read *directory
+		if read, err = s.dirs.read(r.Context(), dir); err == nil {
+			payload = read.payload
+			if s.Quirks().SHA256 {
+				payload, err = s.ids.tree(r.Context(), read)
+			}
+		}
+	}
+	var oid string
+	if err == nil {
+		oid, err = s.ids.hex(r.Context(), dir)
 	}
 	if err != nil && !errors.Is(err, remote.ErrNotFound) {
 		s.fail(w, r, statusOf(err), err)
 		return
 	}
-	if oid := r.URL.Query().Get("oid"); err == nil && oid != "" && oid != dir.ID.String() {
+	if want := r.URL.Query().Get("oid"); err == nil && want != "" && want != oid {
 		payload = nil
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")

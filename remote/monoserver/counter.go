@@ -77,11 +77,11 @@ func (w *counted) Write(p []byte) (int, error) {
 func (w *counted) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Traffic returns what each route was asked since New or ResetTraffic, by its pattern as in the package comment; routes
-// that were never asked are left out.
+// that had nothing to answer are left out.
 func (s *Server) Traffic() map[string]Traffic {
 	all := make(map[string]Traffic)
 	for path, c := range s.counters {
-		if t := c.load(); t.Requests > 0 || t.InFlight > 0 {
+		if t := c.load(); t.Requests > 0 || t.Peak > 0 {
 			all[path] = t
 		}
 	}

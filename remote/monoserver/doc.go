@@ -39,11 +39,14 @@
 // content alone, so a change of mode is none; a rename with old_path and similarity and no entry for the old path; a
 // submodule as a file whose id is no blob. Renames are git's (-M), and above 1,000 files that came or went only exact ones.
 //
+// With Quirks.SHA256 all ids are those that the same files have in git's SHA-256 format, which takes reading everything below a
+// directory once to list it.
+//
 // # Ownership and failure
 //
 // The repository stays its caller's, who closes it after the last request. Nothing is written to it: the blobs that a patch
 // makes are held in memory. The server follows the repository's HEAD until SetHead, and resolves the head once for each
-// request. Counters and faults are the server's own.
+// request. Directories are kept in memory, up to 64 MiB of them. Counters and faults are the server's own.
 //
 // A blob that cannot be read to its end breaks the connection, so that no client takes the part for the whole.
 // The server does not authenticate anybody: bind it to the loopback address unless everybody may read the repository.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/antares-actor/antares-actor/remote"
@@ -181,5 +182,37 @@ func TestImportsIgnoreRefs(t *testing.T) {
 	s.SetQuirks(monoserver.Quirks{Imports: []monoserver.Import{{Path: "third-party/foo", Rev: first}}})
 	if got := ask(t, s, http.MethodGet, "/api/v1/file/tree?path=/third-party/foo"); got.Body.String() != repo.Git(t, "cat-file", "tree", first+":third-party/foo") {
 		t.Errorf("an import at a commit of its own: %q", got.Body)
+	}
+}
+
+// TestHeldRequestsAreInFlightTogether: a test can hold answers back and see how many requests a client makes at once.
+func TestHeldRequestsAreInFlightTogether(t *testing.T) {
+	s, _ := newServer(t)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	s.Faults().Add(fault.Rule{Fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		arrived <- struct{}{}
+		next.ServeHTTP(w, r)
+	}})
+	s.Faults().Add(fault.Rule{Fault: fault.Hold(release)})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if got := ask(t, s, http.MethodGet, "/api/v1/tree/content-hash?path=/dir/"); got.Code != 200 {
+				t.Errorf("%d", got.Code)
+			}
+		})
+	}
+	for range 3 {
+		<-arrived
+	}
+	const route = "/api/v1/tree/content-hash"
+	if got := s.Traffic()[route]; got.InFlight != 3 || got.Objects["/dir"] != 3 {
+		t.Errorf("%+v", got)
+	}
+	s.ResetTraffic()
+	close(release)
+	wg.Wait()
+	if got := s.Traffic()[route]; got.InFlight != 0 || got.Peak != 3 || got.Requests != 0 || got.Bytes == 0 {
+		t.Errorf("%+v", got)
 	}
 }

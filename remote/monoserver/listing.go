@@ -48,10 +48,11 @@ func (s *Server) list(ctx context.Context, refs string, names []string) ([]objec
 	if err != nil {
 		return nil, err
 	}
-	dir, err := entryAt(ctx, s.repo, c.Tree, names)
+	dir, err := s.dirs.entryAt(ctx, c.Tree, names)
 	if err == nil {
-		var entries []object.Entry
-		if entries, err = listEntries(ctx, s.repo, dir); err == nil {
+		var read *directory
+		if read, err = s.dirs.read(ctx, dir); err == nil {
+			entries := slices.Clone(read.entries)
 			slices.SortFunc(entries, func(a, b object.Entry) int {
 				return cmp.Or(cmp.Compare(contentType(a.Mode), contentType(b.Mode)), cmp.Compare(a.Name, b.Name))
 			})
@@ -72,7 +73,12 @@ func (s *Server) contentHash(w http.ResponseWriter, r *http.Request) {
 	}
 	items := make([]hashItem, 0, len(entries))
 	for _, e := range entries {
-		items = append(items, hashItem{Name: e.Name, ContentType: contentType(e.Mode), OID: e.ID.String()})
+		oid, err := s.ids.hex(r.Context(), e)
+		if err != nil {
+			s.fail(w, r, http.StatusInternalServerError, err)
+			return
+		}
+		items = append(items, hashItem{Name: e.Name, ContentType: contentType(e.Mode), OID: oid})
 	}
 	s.succeed(w, r, items)
 }
@@ -85,9 +91,11 @@ func (s *Server) dirHash(w http.ResponseWriter, r *http.Request) {
 	c, err := s.commitFor(r.Context(), r.URL.Query().Get("refs"), names[:max(len(names)-1, 0)])
 	if err == nil && len(names) > 0 {
 		var e object.Entry
-		e, err = entryAt(r.Context(), s.repo, c.Tree, names)
+		e, err = s.dirs.entryAt(r.Context(), c.Tree, names)
 		if err == nil && e.Mode == object.ModeTree {
-			items = append(items, hashItem{Name: e.Name, ContentType: contentType(e.Mode), OID: e.ID.String()})
+			var oid string
+			oid, err = s.ids.hex(r.Context(), e)
+			items = append(items, hashItem{Name: e.Name, ContentType: contentType(e.Mode), OID: oid})
 		}
 	}
 	if err != nil && !errors.Is(err, remote.ErrNotFound) {

@@ -34,6 +34,8 @@ var _ Repository = (*gitrepo.Repo)(nil)
 // Server answers Mega's read API. It is an http.Handler. All its methods may be called at any time, from any goroutine.
 type Server struct {
 	repo     Repository // its caller's
+	dirs     *directories
+	ids      *renamer
 	log      *slog.Logger
 	mux      *http.ServeMux      // immutable
 	counters map[string]*counter // by route pattern; the map is immutable
@@ -52,7 +54,8 @@ func New(repo Repository, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{repo: repo, log: log, mux: http.NewServeMux(), counters: make(map[string]*counter)}
+	s := &Server{repo: repo, dirs: newDirectories(repo), log: log, mux: http.NewServeMux(), counters: make(map[string]*counter)}
+	s.ids = newRenamer(s)
 	s.SetQuirks(Quirks{})
 	s.ServeLFS("")
 	s.get("/api/v1/tree/content-hash", pathOf, s.contentHash)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/remote/fault"
 	"github.com/antares-actor/antares-actor/remote/gitrepo"
 	"github.com/antares-actor/antares-actor/remote/monoserver"
 	"github.com/antares-actor/antares-actor/remote/origintest"
@@ -238,6 +239,40 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		t.Error("it still listens")
+	}
+}
+
+func TestServeSpeaksHTTP2(t *testing.T) {
+	s, repo := newServer(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- monoserver.Serve(ctx, ln, s, nil) }()
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: transport}
+	url := "http://" + ln.Addr().String() + "/api/v1/file/blob/" + repo.ID(t, "HEAD:large.bin").String()
+	for _, f := range []fault.Fault{nil, fault.Cut(1000), fault.ResetAfter(1000)} {
+		if f != nil {
+			s.Faults().Add(fault.Rule{Count: 1, Fault: f})
+		}
+		resp, err := client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if resp.ProtoMajor != 2 || resp.ContentLength != origintest.LargeSize || (err == nil) != (f == nil) || (n == origintest.LargeSize) != (f == nil) {
+			t.Errorf("%s: %d bytes of %d, %v", resp.Proto, n, resp.ContentLength, err)
+		}
+	}
+	transport.CloseIdleConnections()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
