@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 )
@@ -31,7 +32,11 @@ var (
 type Config struct {
 	Dir         string       // created when missing; may be shared with other processes
 	MemoryBytes int64        // bound of the memory tier; 0: 64 MiB
+	DiskBytes   int64        // bound of what all objects in Dir take, above which those used longest ago go; 0: none
+	Verify      bool         // hash a large object when it is opened, not once a boot
 	Log         *slog.Logger // nil: slog.Default()
+
+	fresh time.Duration // 0: defaultFresh
 }
 
 // Store is a content cache. See the package comment.
@@ -42,6 +47,8 @@ type Store struct {
 	overflow *overflow // what the disk has not taken yet, or would not take
 	behind   *behind   // writes small objects to disk
 	large    *handles  // open files of large objects
+	janitor  *janitor
+	verifies bool      // Config.Verify
 	arrivals *arrivals // large objects that are being put
 	buffers  buffers
 	counters counters
@@ -56,6 +63,9 @@ func Open(cfg Config) (*Store, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.fresh == 0 {
+		cfg.fresh = defaultFresh
 	}
 	d, err := openDisk(cfg.Dir)
 	if err != nil {
@@ -74,6 +84,10 @@ func Open(cfg Config) (*Store, error) {
 		arrivals: newArrivals(),
 		buffers:  newBuffers(),
 	}
+	s.verifies = cfg.Verify
+	s.janitor = newJanitor(s, cfg.DiskBytes, cfg.fresh)
+	d.usage.added = s.janitor.added
+	s.janitor.start()
 	s.behind = newBehind(func(id object.ID, b []byte) { s.writeOut(id, b) })
 	return s, nil
 }
@@ -81,6 +95,7 @@ func Open(cfg Config) (*Store, error) {
 // Close frees the memory tier, the open files and the Store's temp directory. What is on disk stays.
 func (s *Store) Close() error {
 	s.behind.close()
+	s.janitor.stop()
 	s.mem.close()
 	s.overflow.clear()
 	s.large.close()
@@ -195,7 +210,9 @@ func (s *Store) load(id object.ID) ([]byte, error) {
 		s.drop(id, info)
 		return nil, ErrMissing
 	}
-	if !s.disk.trusts(info) {
+	if s.disk.trusts(info) {
+		s.disk.touch(f, info)
+	} else {
 		s.disk.vouch(f)
 	}
 	s.mem.add(id, b)

@@ -46,12 +46,12 @@ func path(dir string, id object.ID) string {
 	return filepath.Join(dir, "objects", h[:2], h[2:])
 }
 
-// files lists the regular files below dir.
+// files lists the objects and unfinished files below dir.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string
 	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
+		if err == nil && d.Type().IsRegular() && filepath.Dir(p) != dir {
 			found = append(found, p)
 		}
 		return err

@@ -20,6 +20,7 @@ import (
 type disk struct {
 	objects string
 	temp    *tempDir
+	usage   *usage
 	boot    time.Time     // files changed before it have to prove themselves again
 	seq     atomic.Uint64 // names temp files
 	closed  atomic.Bool   // takes no more objects
@@ -44,7 +45,7 @@ func openDisk(dir string) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &disk{objects: objects, temp: temp, boot: boot}, nil
+	return &disk{objects: objects, temp: temp, usage: newUsage(dir), boot: boot}, nil
 }
 
 func (d *disk) close() error {
@@ -114,16 +115,23 @@ func (d *disk) create() (*os.File, error) {
 }
 
 // publish closes a complete and verified temp file and gives it its object's name.
-func (d *disk) publish(f *os.File, id object.ID) error {
+func (d *disk) publish(f *os.File, id object.ID, size int64) error {
 	if err := f.Close(); err != nil { // a full network disk may say so only here
 		return err
 	}
+	return d.place(f.Name(), id, size)
+}
+
+func (d *disk) place(name string, id object.ID, size int64) error {
 	path := d.path(id)
-	err := os.Rename(f.Name(), path)
+	err := os.Rename(name, path)
 	if errors.Is(err, fs.ErrNotExist) { // the first object with this prefix
 		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
-			err = os.Rename(f.Name(), path)
+			err = os.Rename(name, path)
 		}
+	}
+	if err == nil {
+		d.usage.add(occupied(size))
 	}
 	return err
 }
@@ -144,7 +152,7 @@ func (d *disk) write(id object.ID, b []byte) error {
 		d.discard(f)
 		return err
 	}
-	if err := d.publish(f, id); err != nil {
+	if err := d.publish(f, id, int64(len(b))); err != nil {
 		d.discard(f)
 		return err
 	}
@@ -154,7 +162,7 @@ func (d *disk) write(id object.ID, b []byte) error {
 // remove deletes an object's file if it still is the one that info describes, and not its replacement.
 func (d *disk) remove(id object.ID, info fs.FileInfo) {
 	now, err := os.Stat(d.path(id))
-	if err == nil && os.SameFile(now, info) {
-		_ = os.Remove(d.path(id))
+	if err == nil && os.SameFile(now, info) && os.Remove(d.path(id)) == nil {
+		d.usage.add(-occupied(info.Size()))
 	}
 }

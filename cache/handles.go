@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 )
@@ -27,6 +29,21 @@ type handle struct {
 	err  error       // likewise
 	// ready says that once is over and went well.
 	ready atomic.Bool
+	used  atomic.Int64 // last read, Unix time in nanoseconds
+	noted atomic.Int64 // the last one that touch noted
+}
+
+// use notes a read, also on disk if that was not done lately.
+func (h *handle) use(d *disk) {
+	now := time.Now().UnixNano()
+	h.used.Store(now)
+	noted := h.noted.Load()
+	if now-noted < int64(touchAfter) || !h.noted.CompareAndSwap(noted, now) || noted == 0 { // opening it noted the first
+		return
+	}
+	if info, err := h.f.Stat(); err == nil {
+		d.touch(h.f, info)
+	}
 }
 
 func newHandles() *handles { return &handles{open: make(map[object.ID]*handle)} }
@@ -82,6 +99,27 @@ func (hs *handles) makeRoom() *handle {
 		}
 	}
 	return nil // all are being opened: as many readers wait, so their number is the bound
+}
+
+// closeUnused closes the files that were evicted, by whomever, and not read for a while, since they still take space.
+func (hs *handles) closeUnused(unread time.Duration) {
+	before := time.Now().Add(-unread).UnixNano()
+	hs.mu.Lock()
+	var unused []*handle
+	for id, h := range hs.open {
+		if !h.ready.Load() || h.used.Load() > before {
+			continue
+		}
+		var st syscall.Stat_t
+		if syscall.Fstat(int(h.f.Fd()), &st) == nil && st.Nlink == 0 {
+			delete(hs.open, id)
+			unused = append(unused, h)
+		}
+	}
+	hs.mu.Unlock()
+	for _, h := range unused {
+		h.close()
+	}
 }
 
 func (hs *handles) forget(id object.ID, h *handle) {

@@ -19,13 +19,14 @@ func (s *Store) readDisk(id object.ID, p []byte, off int64) (int, error) {
 		}
 	}
 	for {
-		h, err := s.large.take(id, s.openTrusted)
+		h, err := s.large.take(id, s.openUsed)
 		if err != nil {
 			return 0, err
 		}
 		n, err := h.f.ReadAt(p, off)
 		switch {
 		case err == nil || errors.Is(err, io.EOF):
+			h.use(s.disk)
 			return n, nil
 		case errors.Is(err, os.ErrClosed): // makeRoom chose it between take and here
 			s.large.forget(id, h)
@@ -52,9 +53,24 @@ func (s *Store) openTrusted(id object.ID) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
+// openUsed is openTrusted for a reader of the content.
+func (s *Store) openUsed(id object.ID) (*os.File, fs.FileInfo, error) {
+	f, info, err := s.openTrusted(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.verifies && info.Size() > SmallMax { // load verifies all others
+		if err := s.verify(f, id, info); err != nil {
+			return nil, nil, err
+		}
+	}
+	s.disk.touch(f, info)
+	return f, info, nil
+}
+
 // openVerified opens an object's file for a reader who will not hash what he reads.
 func (s *Store) openVerified(id object.ID) (*os.File, error) {
-	f, info, err := s.openTrusted(id)
+	f, info, err := s.openUsed(id)
 	if err != nil {
 		return nil, err
 	}

@@ -81,13 +81,16 @@ func checkLength(id object.ID, n, size int64) error {
 // putLarge spools to a temp file and gives it the object's name once it has proved itself.
 func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader) (_ int64, err error) {
 	f, err := s.disk.create()
+	if err != nil && s.janitor.makeRoom(err, max(size, 0)) {
+		f, err = s.disk.create()
+	}
 	if err != nil {
 		return s.keep(kind, id, size, r, err)
 	}
 	defer s.disk.discard(f) // finds nothing once the file has been published
 	buf := s.buffers.take()
 	defer s.buffers.give(buf)
-	sp := newSpool(f, kind, size)
+	sp := newSpool(insistent{f, s.janitor}, kind, size)
 	if size > SmallMax {
 		sp.stream = s.arrivals.begin(id, f, size)
 		defer func() { sp.stream.end(err, sp.soFar()) }()
@@ -109,11 +112,34 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 	if sum != id {
 		return 0, s.mismatch(id)
 	}
-	if err := s.disk.publish(f, id); err != nil {
+	err = s.disk.publish(f, id, sp.n)
+	if err != nil && s.janitor.makeRoom(err, block) {
+		err = s.disk.place(f.Name(), id, sp.n)
+	}
+	if err != nil {
 		return s.keepFile(kind, id, f.Name(), sp.n, err)
 	}
 	s.stored(sp.n)
 	return sp.n, nil
+}
+
+// roomForSmall is how much room is made for a small object on a full disk: others will follow.
+const roomForSmall = 16 * SmallMax
+
+// insistent writes to a file, and makes room when the disk is full.
+type insistent struct {
+	f       *os.File
+	janitor *janitor
+}
+
+// Write implements io.Writer.
+func (w insistent) Write(b []byte) (n int, err error) {
+	for {
+		k, err := w.f.Write(b[n:])
+		if n += k; err == nil || !w.janitor.makeRoom(err, roomForSmall) {
+			return n, err
+		}
+	}
 }
 
 // keepFile is keep for a temp file that is complete, but could not be given its name.
@@ -151,9 +177,14 @@ func (s *Store) keep(kind object.Kind, id object.ID, size int64, r io.Reader, ca
 // writeOut brings a verified payload to disk and tells whether it is there.
 func (s *Store) writeOut(id object.ID, b []byte) bool {
 	if s.disk.has(id) {
+		s.overflow.remove(id)
 		return true
 	}
-	if err := s.disk.write(id, b); err != nil {
+	err := s.disk.write(id, b)
+	if err != nil && s.janitor.makeRoom(err, roomForSmall) {
+		err = s.disk.write(id, b)
+	}
+	if err != nil {
 		s.diskFailed(err)
 		return false
 	}

@@ -11,11 +11,14 @@ type Stats struct {
 	PutBytes   uint64 // their payloads, in bytes
 	Mismatches uint64 // payloads refused at Put or found damaged on disk
 	DiskErrors uint64 // reads and writes that the disk failed
+
+	Evicted      uint64 // objects deleted to make room
+	EvictedBytes uint64 // the space that they took
 }
 
 // counters are the live form of Stats; each is atomic.
 type counters struct {
-	memoryHits, diskHits, misses, puts, putBytes, mismatches, diskErrors atomic.Uint64
+	memoryHits, diskHits, misses, puts, putBytes, mismatches, diskErrors, evicted, evictedBytes atomic.Uint64
 }
 
 // Stats returns the counts so far.
@@ -29,5 +32,8 @@ func (s *Store) Stats() Stats {
 		PutBytes:   c.putBytes.Load(),
 		Mismatches: c.mismatches.Load(),
 		DiskErrors: c.diskErrors.Load(),
+
+		Evicted:      c.evicted.Load(),
+		EvictedBytes: c.evictedBytes.Load(),
 	}
 }
