@@ -159,10 +159,13 @@ func (d *disk) write(id object.ID, b []byte) error {
 	return nil
 }
 
-// remove deletes an object's file if it still is the one that info describes, and not its replacement.
-func (d *disk) remove(id object.ID, info fs.FileInfo) {
+// remove deletes an object's file if it still is the one that info describes, and not its replacement, and tells whether it
+// did.
+func (d *disk) remove(id object.ID, info fs.FileInfo) bool {
 	now, err := os.Stat(d.path(id))
-	if err == nil && os.SameFile(now, info) && os.Remove(d.path(id)) == nil {
-		d.usage.add(-occupied(info.Size()))
+	if err != nil || !os.SameFile(now, info) || os.Remove(d.path(id)) != nil {
+		return false
 	}
+	d.usage.add(-occupied(info.Size()))
+	return true
 }

@@ -18,12 +18,22 @@
 //
 //   - a small object, each time it is read from disk into memory;
 //   - any object whose file was last changed before this boot of the machine, once; its times are then set to now, which
-//     marks it as verified for the rest of this boot.
+//     marks it as verified for the rest of this boot;
+//   - with Config.Verify, a large object each time that its file is opened.
 //
 // A file that fails is deleted, logged, and reported as missing: the caller fetches it again. This is why nothing is ever
 // fsynced: what a power loss can take or truncate is exactly what the second rule looks at, before even its size is
 // believed. A wrong clock at worst verifies too often. Verification on reading does not know the object's kind, so it
 // tries blob, tree, large file (object.LFS), and commit.
+//
+// # Limit
+//
+// With Config.DiskBytes the objects that were used longest ago are deleted when all take more, down to nine tenths. The access
+// time of a file says when it was used last; touch sets it, since a file system may not. It is at most an hour old, and a file
+// that was used in the last ten seconds stays whatever the limit says. Processes without a limit count what they put, too.
+//
+//	usage        how much the objects take: a hint, made exact by each scan; may be deleted
+//	sweep.lock   held by who scans and deletes
 //
 // # Objects that arrive
 //
@@ -34,7 +44,8 @@
 //
 // # Failure
 //
-// A disk that is full or broken never fails a read that memory can serve: the Store warns once, counts DiskErrors, and
+// On a disk that is full the Store first deletes what was used longest ago, as above but without a limit, and tries again.
+// A disk that stays full or is broken never fails a read that memory can serve: the Store warns once, counts DiskErrors, and
 // keeps what it cannot write in memory, first in first out, up to MemoryBytes more. Only an object larger than that is an
 // error then.
 //

@@ -169,7 +169,7 @@ func TestUseIsNoted(t *testing.T) {
 func TestNotingUseProvesNothing(t *testing.T) {
 	dir, id, _ := stored(t, SmallMax+1000)
 	s, _ := reopen(t, dir, true)
-	f, info, err := s.disk.open(id)
+	f, _, err := s.disk.open(id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,8 @@ func TestNotingUseProvesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.disk.boot = time.Now().Add(time.Hour)
-	if info, err = f.Stat(); err != nil || s.disk.trusts(info) {
+	info, err := f.Stat()
+	if err != nil || s.disk.trusts(info) {
 		t.Fatal("trusted", err)
 	}
 	s.disk.touch(f, info)

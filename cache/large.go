@@ -85,26 +85,23 @@ func (s *Store) openVerified(id object.ID) (*os.File, error) {
 
 // verify hashes an open file, or closes it: one that does not hold the object is deleted, and the error is ErrMissing.
 func (s *Store) verify(f *os.File, id object.ID, info fs.FileInfo) error {
-	for _, kind := range kinds() {
-		sum, err := s.sum(f, kind, info.Size())
-		if err != nil {
-			_ = f.Close()
-			return s.unreadable(id, info, err)
-		}
-		if sum == id {
-			return nil
-		}
+	right, err := holds(f, id, info.Size(), s.buffers)
+	if right {
+		return nil
 	}
 	_ = f.Close()
+	if err != nil {
+		return s.unreadable(id, info, err)
+	}
 	s.drop(id, info)
 	return ErrMissing
 }
 
-// sum is the id of a file's content as an object of this kind.
-func (s *Store) sum(f *os.File, kind object.Kind, size int64) (object.ID, error) {
+// sumOf is the id of a file's content as an object of this kind.
+func sumOf(f io.ReaderAt, kind object.Kind, size int64, buffers buffers) (object.ID, error) {
 	h := object.NewHash(kind, size)
-	buf := s.buffers.take()
-	defer s.buffers.give(buf)
+	buf := buffers.take()
+	defer buffers.give(buf)
 	n, err := io.CopyBuffer(h, onlyReader{io.NewSectionReader(f, 0, size)}, *buf)
 	if err != nil {
 		return object.ID{}, err

@@ -105,7 +105,7 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 	if err := checkLength(id, sp.n, size); err != nil {
 		return 0, err
 	}
-	sum, err := sp.sum(func() (object.ID, error) { return s.sum(f, kind, sp.n) })
+	sum, err := sp.sum(func() (object.ID, error) { return sumOf(f, kind, sp.n, s.buffers) })
 	if err != nil {
 		return 0, fmt.Errorf("put object %s: read back: %w", id, err)
 	}

@@ -36,7 +36,7 @@ func newRootCommand() *cobra.Command {
 
 EXIT STATUS
   0 success, 1 internal error, 2 bad input or configuration, 3 mounting or unmounting failed, 4 an address is in use.
-  "run" exits with its command's status, "fsck" has its own.`,
+  "run" exits with its command's status, "fsck" and "cache verify" have their own.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -50,7 +50,7 @@ EXIT STATUS
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
-	root.AddCommand(newMountCommand(), newUnmountCommand(), newUpgradeCommand(), newRunCommand(), newListCommand(), newMonoCommand(), newFsckCommand(), newVersionCommand(),
+	root.AddCommand(newMountCommand(), newUnmountCommand(), newUpgradeCommand(), newRunCommand(), newListCommand(), newMonoCommand(), newFsckCommand(), newCacheCommand(), newVersionCommand(),
 		newEngineCommand(), newKeeperCommand())
 	return root
 }

@@ -160,7 +160,7 @@ func (c *helperCall) set(name, value string) bool {
 	}
 	named := map[string]*string{
 		"workdir": &c.work, "fsname": &c.fsname, "origin": &c.origin, "rev": &c.rev, "path": &c.path, "cache": &c.cache,
-		"log-file": &c.logFile, "log-level": &c.logLevel,
+		"cache-size": &c.cacheMax, "log-file": &c.logFile, "log-level": &c.logLevel,
 	}[name]
 	if named != nil {
 		*named = value

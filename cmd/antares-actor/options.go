@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/cache"
 	"github.com/antares-actor/antares-actor/remote"
 )
 
@@ -31,6 +32,8 @@ type mountOptions struct {
 	eager    bool
 	cache    string
 	fetches  int
+	cacheMax string // of cacheSize, as given
+	verify   bool
 	logLevel string
 	logFile  string
 	stats    string
@@ -40,6 +43,7 @@ type mountOptions struct {
 	alone     bool          // no keeper
 	watchdog  time.Duration // see package keeper; 0 is off
 	ephemeral bool          // upper is removed at the end
+	cacheSize int64         // bytes; 0: no limit
 	mapUID    []string
 	mapGID    []string
 	uids      []actors.IDRange // mapUID, parsed
@@ -61,6 +65,8 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.fixed, "no-redirect", false, "refuse to rename directories that a lower layer has, as overlayfs with redirect_dir=off")
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
 	f.IntVar(&o.fetches, "fetches", defaultFetches, "how many requests may be under way at the origin at once")
+	f.StringVar(&o.cacheMax, "cache-size", "", "delete what was used longest ago when the content cache takes more, such as 20GiB (default no limit)")
+	f.BoolVar(&o.verify, "cache-verify", false, "hash large files of the content cache each time they are opened there")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug (each request), info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "append the log to this file (default standard error; with --detach, nowhere)")
 	f.StringArrayVar(&o.mapUID, "map-uid", nil, "FROM:TO:COUNT, users FROM... of the layers show as TO...; repeat it for more")
@@ -114,6 +120,11 @@ func (o *mountOptions) complete() error {
 		o.lowers[i] = "dir:" + abs
 	}
 	var err error
+	if o.cacheMax != "" {
+		if o.cacheSize, err = parseSize("--cache-size", o.cacheMax); err != nil {
+			return err
+		}
+	}
 	if o.uids, err = parseRanges("--map-uid", o.mapUID); err != nil {
 		return err
 	}
@@ -161,7 +172,7 @@ func (o *mountOptions) args() []string {
 	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel, "--watchdog", o.watchdog.String(), "--fetches", strconv.Itoa(o.fetches)}
 	for _, opt := range []struct{ flag, value string }{
 		{"--origin", o.origin}, {"--rev", o.rev}, {"--path", o.path}, {"--work", o.work}, {"--log-file", o.logFile},
-		{"--stats", o.stats}, {"--fsname", o.fsname},
+		{"--stats", o.stats}, {"--fsname", o.fsname}, {"--cache-size", o.cacheMax},
 	} {
 		if opt.value != "" {
 			args = append(args, opt.flag, opt.value)
@@ -174,7 +185,7 @@ func (o *mountOptions) args() []string {
 		{"--read-only", o.kernel.ReadOnly}, {"--noexec", o.kernel.NoExec}, {"--dev", o.kernel.Dev}, {"--suid", o.kernel.Suid},
 		{"--noatime", o.kernel.NoAccessTimes}, {"--strictatime", o.kernel.StrictAccessTimes},
 		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--no-keeper", o.alone}, {"--volatile", o.volatile},
-		{"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager}, {"--offline", o.offline},
+		{"--cache-verify", o.verify}, {"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager}, {"--offline", o.offline},
 	} {
 		if opt.on {
 			args = append(args, opt.flag)
@@ -201,6 +212,11 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 		UID: ownerIn(o.uids, os.Getuid()), GID: ownerIn(o.gids, os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
 		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches,
 	}
+}
+
+// store is how the content cache is to be.
+func (o *mountOptions) store() cache.Config {
+	return cache.Config{Dir: o.cache, DiskBytes: o.cacheSize, Verify: o.verify}
 }
 
 // ownerIn returns whom the origin's files belong to: the caller, or if the caller does not show, the first one that does.

@@ -45,7 +45,9 @@ func assemble(ctx context.Context, o *mountOptions, log *slog.Logger) (_ *parts,
 			p.origin = remote.Recorded(p.origin, pins, log)
 		}
 	}
-	if p.store, err = cache.Open(cache.Config{Dir: o.cache, Log: log}); err != nil {
+	store := o.store()
+	store.Log = log
+	if p.store, err = cache.Open(store); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	p.engine, err = actors.NewEngine(actors.Config{Content: p.store, Bridge: fusebridge.New(log), Log: log, Fetches: o.fetches})
