@@ -20,7 +20,8 @@ type Rule struct {
 	Probability float64 `json:"probability,omitempty"` // of each of these to meet it, up to 1; 0 is 1
 	Seed        uint64  `json:"seed,omitempty"`        // makes the same choices each time
 
-	Fault Fault `json:"-"`
+	Fault   Fault  `json:"-"`
+	Removed func() `json:"-"` // called once the rule has been removed; may be nil
 }
 
 // State is a rule and how many requests matched it, and how many met its fault.
@@ -51,7 +52,7 @@ func (s *Set) Add(rule Rule) {
 }
 
 // Remove removes the rules of this name and returns how many there were. A request that has met their fault already goes
-// on with it.
+// on with it, but for one that is held.
 func (s *Set) Remove(name string) int {
 	return s.remove(func(a *active) bool { return a.Name == name })
 }
@@ -62,9 +63,18 @@ func (s *Set) Clear() { s.remove(func(*active) bool { return true }) }
 func (s *Set) remove(which func(*active) bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := len(s.rules)
-	s.rules = slices.DeleteFunc(slices.Clone(s.rules), which)
-	return before - len(s.rules)
+	removed := 0
+	s.rules = slices.DeleteFunc(slices.Clone(s.rules), func(a *active) bool {
+		if !which(a) {
+			return false
+		}
+		removed++
+		if a.Removed != nil {
+			a.Removed()
+		}
+		return true
+	})
+	return removed
 }
 
 // Rules returns the rules with their numbers so far.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -38,12 +39,14 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return err
 }
 
+// kinds builds faults; hold, which ends when its rule is removed, is Build's own.
 var kinds = map[string]func(Spec) Fault{
 	"answer":      func(s Spec) Fault { return Answer(s.ContentType, s.Body) },
 	"corrupt":     func(Spec) Fault { return Corrupt() },
 	"cut":         func(s Spec) Fault { return Cut(s.Bytes) },
 	"delay":       func(s Spec) Fault { return Delay(time.Duration(s.Delay)) },
 	"hang":        func(Spec) Fault { return Hang() },
+	"hold":        nil,
 	"no-length":   func(Spec) Fault { return NoLength() },
 	"page":        func(Spec) Fault { return Page() },
 	"reset":       func(Spec) Fault { return Reset() },
@@ -71,7 +74,12 @@ func (s Spec) Build() (Rule, error) {
 	}
 	rule := s.Rule
 	rule.Name = cmp.Or(rule.Name, s.Kind)
-	rule.Fault = build(s)
+	if build != nil {
+		rule.Fault = build(s)
+		return rule, nil
+	}
+	until := make(chan struct{})
+	rule.Fault, rule.Removed = Hold(until), sync.OnceFunc(func() { close(until) })
 	return rule, nil
 }
 

@@ -32,8 +32,8 @@ func TestEachKindIsBuiltFromItsWords(t *testing.T) {
 	for _, kind := range fault.Kinds() {
 		tt, ok := specs[kind]
 		if !ok {
-			if kind == "hang" || kind == "stall" || kind == "reset-after" {
-				continue // TestSilenceLastsUntilTheClientLeaves, TestResetAfterIsAReset
+			if kind == "hold" || kind == "hang" || kind == "stall" || kind == "reset-after" {
+				continue // TestHeldRequestsGoOnOnceTheRuleIsRemoved, TestSilenceLastsUntilTheClientLeaves, TestResetAfterIsAReset
 			}
 			t.Fatalf("no case for %s", kind)
 		}
@@ -51,6 +51,34 @@ func TestEachKindIsBuiltFromItsWords(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+func TestHeldRequestsGoOnOnceTheRuleIsRemoved(t *testing.T) {
+	rule, err := fault.Spec{Kind: "hold"}.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s fault.Set
+	arrived := make(chan struct{})
+	s.Add(fault.Rule{Fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		close(arrived)
+		next.ServeHTTP(w, r)
+	}})
+	s.Add(rule)
+	answered := make(chan []int)
+	go func() { answered <- statuses(t, &s, 1, http.MethodGet, "/") }()
+	<-arrived
+	select {
+	case got := <-answered:
+		t.Errorf("answered %v", got)
+	default:
+	}
+	if s.Remove("hold") != 1 {
+		t.Error("there is no rule of that name")
+	}
+	if got := <-answered; got[0] != http.StatusAccepted {
+		t.Errorf("%v", got)
 	}
 }
 

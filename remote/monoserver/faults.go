@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -19,6 +20,7 @@ func (s *Server) Faults() *fault.Set { return &s.faults }
 // Spec is a fault in words, of those that package fault has or of the server's own:
 //
 //	empty    a listing, or a raw tree, that says that nothing is there
+//	error    Status, with Mega's envelope around Body as the message
 //	advance  the head moves to the next of Revs, the last one in the end, before the request is answered
 type Spec struct {
 	fault.Spec
@@ -34,12 +36,16 @@ func (s *Server) AddFault(ctx context.Context, spec Spec) error {
 	case err != nil:
 	case spec.Kind == "empty":
 		rule.Fault = Empty()
+	case spec.Kind == "error" && spec.Status >= 400 && spec.Status < 600:
+		rule.Fault = s.Error(spec.Status, spec.Body)
+	case spec.Kind == "error":
+		err = fmt.Errorf("%w: status %d: give one from 400 to 599", fault.ErrBadSpec, spec.Status)
 	case spec.Kind == "advance":
 		rule.Fault, err = s.Advance(ctx, spec.Revs...)
 	case slices.Contains(fault.Kinds(), spec.Kind):
 		rule, err = spec.Build()
 	default:
-		all := strings.Join(append(fault.Kinds(), "empty", "advance"), ", ")
+		all := strings.Join(append(fault.Kinds(), "empty", "error", "advance"), ", ")
 		err = fmt.Errorf("%w: kind %q: give one of %s", fault.ErrBadSpec, spec.Kind, all)
 	}
 	if err != nil {
@@ -62,6 +68,13 @@ func Empty() fault.Fault {
 		default:
 			next.ServeHTTP(w, r)
 		}
+	}
+}
+
+// Error answers as Mega does when it fails by itself; from 500 up it does not say why.
+func (s *Server) Error(status int, message string) fault.Fault {
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		s.fail(w, r, status, errors.New(message))
 	}
 }
 

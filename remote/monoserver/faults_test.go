@@ -129,6 +129,26 @@ func TestTheHeadAdvancesBetweenTwoRequests(t *testing.T) {
 	}
 }
 
+func TestErrorsAreMegas(t *testing.T) {
+	s, repo := newServer(t)
+	target := "/api/v1/file/blob/" + repo.ID(t, "HEAD:foo.txt").String()
+	for status, want := range map[int]string{
+		409: `{"req_result":false,"data":null,"err_message":"object missing"}` + "\n",
+		503: serverError,
+	} {
+		spec := words("error", "/blob/")
+		spec.Status, spec.Body = status, "object missing"
+		addFault(t, s, spec)
+		if got := ask(t, s, http.MethodGet, target); got.Code != status || got.Body.String() != want {
+			t.Errorf("%d %s", got.Code, got.Body)
+		}
+		s.Faults().Clear()
+	}
+	if err := s.AddFault(t.Context(), words("error", "")); !errors.Is(err, fault.ErrBadSpec) {
+		t.Errorf("an error without a status: %v", err)
+	}
+}
+
 func TestFaultsThatMakeNoSenseAreRefused(t *testing.T) {
 	s, _ := newServer(t)
 	for want, spec := range map[error]monoserver.Spec{
