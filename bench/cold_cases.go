@@ -69,7 +69,7 @@ func readingCases() []coldCase {
 			"tar", "tar reads 10,000 files of 1 byte to 16 KiB in 1,000 directories", []string{"tar"}, nil,
 			[]measure{
 				{"time", "s", plainClient, atMostAt(5*time.Millisecond, asked{1.5, true})},
-				{"requests", "", "", nothing}, again(),
+				{"requests", "", "", nothing}, {"requests at once, mean", "", "", nothing}, again(),
 			},
 			coldTar("tar"),
 		},
@@ -77,7 +77,7 @@ func readingCases() []coldCase {
 			"small", "tar reads 1,000 files of 4 KiB in 10 directories", []string{"small"}, nil,
 			[]measure{
 				{"time", "s", plainClient, atMostAt(time.Millisecond, asked{0.6, false})},
-				{"requests", "", "", nothing}, again(),
+				{"requests", "", "", nothing}, {"requests at once, mean", "", "", nothing}, again(),
 			},
 			coldTar("small"),
 		},
@@ -182,6 +182,7 @@ func coldTar(tree string) func(context.Context, *turn) error {
 		}
 		t.note("time", took)
 		t.note("requests", float64(got.Requests))
+		t.note("requests at once, mean", got.Busy.Seconds()/took)
 		t.note("objects asked for again", float64(got.Repeated))
 		return nil
 	}

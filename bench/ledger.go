@@ -26,6 +26,7 @@ type tallied struct {
 	Routes   map[string]int // by path; all blobs are one
 	Repeated int            // requests for objects, by the route of each, that had been asked for before
 	AtOnce   int            // most requests that were under way at one time, as their client saw it
+	Busy     time.Duration  // the time that requests were under way, all together
 	Bytes    int64          // of bodies
 }
 
@@ -76,6 +77,9 @@ func (l *ledger) take(lag time.Duration) tallied {
 		if path == blobRoute || path == rawTreeRoute || path == listingRoute {
 			t.Repeated += n - 1
 		}
+	}
+	for _, s := range l.spans {
+		t.Busy += s.to.Add(lag).Sub(s.from)
 	}
 	l.urls, l.spans, l.bytes = nil, nil, 0
 	return t

@@ -24,7 +24,7 @@ func TestALedgerCountsByRouteAndObject(t *testing.T) {
 	if got.Repeated != 1 {
 		t.Errorf("%d objects were asked for again, want the blob only", got.Repeated)
 	}
-	if again := l.take(0); again.Requests != 0 || again.Bytes != 0 {
+	if again := l.take(0); again.Requests != 0 || again.Busy != 0 || again.Bytes != 0 {
 		t.Errorf("a taken ledger still has %+v", again)
 	}
 }
@@ -49,5 +49,15 @@ func TestRequestsAtOnce(t *testing.T) {
 				t.Errorf("%d at once, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+func TestAnAnswerIsUnderWayForARoundTripMore(t *testing.T) {
+	var l ledger
+	begin := time.Unix(0, 0)
+	l.enter("/a", span{begin, begin.Add(time.Second)}, 1)
+	l.enter("/b", span{begin, begin.Add(2 * time.Second)}, 1)
+	if got := l.take(time.Second).Busy; got != 5*time.Second {
+		t.Errorf("the requests were under way for %v", got)
 	}
 }
