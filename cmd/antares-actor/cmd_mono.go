@@ -63,11 +63,7 @@ func (c *monoCommand) run(ctx context.Context) error {
 	defer func() { _ = repo.Close() }()
 	server := monoserver.New(repo, log)
 	if c.lfs == "" {
-		common, err := repo.CommonDir(ctx)
-		if err != nil {
-			return err
-		}
-		c.lfs = filepath.Join(common, "lfs", "objects")
+		c.lfs = filepath.Join(repo.CommonDir(), "lfs", "objects")
 	}
 	server.ServeLFS(c.lfs)
 	if err := c.prepare(ctx, server); err != nil {

@@ -47,7 +47,11 @@ func Short(n int64) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		filter(w, r, next, func(b *body) func([]byte) error {
 			left := place(n, b.total)
-			b.announce(left)
+			if b.total < 0 {
+				b.announce(-1)
+			} else {
+				b.announce(left)
+			}
 			return func(p []byte) error {
 				p = p[:min(int64(len(p)), left)]
 				left -= int64(len(p))
@@ -133,6 +137,9 @@ func upTo(n int64, end func(http.ResponseWriter, *http.Request)) Fault {
 
 // place is where in a body of total bytes something happens: after n of them, in the middle if n is 0.
 func place(n, total int64) int64 {
+	if total < 0 {
+		return n
+	}
 	if n <= 0 {
 		return total / 2
 	}
@@ -143,7 +150,7 @@ func place(n, total int64) int64 {
 type body struct {
 	w      http.ResponseWriter
 	status int
-	total  int64                            // bytes of the real body; set before begin is called
+	total  int64                            // bytes of the real body, -1 if nobody can know; set before begin is called
 	begin  func(b *body) func([]byte) error // says how the body passes, after it has called announce
 	pass   func([]byte) error               // nil until begin was called
 	held   bytes.Buffer                     // the body so far, where its length is not known
@@ -188,6 +195,17 @@ func (b *body) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// Flush is what a handler does that sends a body of unknown length as it comes: nothing is held then.
+func (b *body) Flush() {
+	b.WriteHeader(http.StatusOK)
+	if b.pass == nil {
+		b.total = -1
+		b.pass = b.begin(b)
+		_ = b.pass(b.held.Bytes())
+	}
+	b.flush()
 }
 
 // announce sends the answer's header; a negative length is left out.

@@ -12,8 +12,9 @@
 // first rule's fault is the outermost. So a delay that was added first also delays the error that a second rule answers.
 // A rule that is behind a fault which answers by itself does not see the request, nor count it.
 //
-// Faults that change a body do it while the body passes, whatever its size. They learn its length from Content-Length, and
-// hold the body in memory only where that is not given.
+// Faults that change a body do it while the body passes, whatever its size. They learn its length from Content-Length. Where
+// that is not given they hold the body in memory, unless the handler flushes: then no length is announced to the client
+// either, and what is to happen in the middle happens at the first byte.
 //
 // # Ownership
 //

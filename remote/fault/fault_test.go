@@ -22,11 +22,14 @@ const text = "0123456789abcdefghij"
 
 // page answers text; it says how long that is unless the URL ends in "chunked", and sends a byte at a time.
 func page(w http.ResponseWriter, r *http.Request) {
-	if !strings.HasSuffix(r.URL.Path, "chunked") {
+	if r.URL.Path == "/" {
 		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	}
 	w.Header().Set("X-Real", "yes")
 	w.WriteHeader(http.StatusAccepted)
+	if r.URL.Path == "/flushed" {
+		_ = http.NewResponseController(w).Flush()
+	}
 	for i := range len(text) {
 		_, _ = w.Write([]byte{text[i]})
 	}
@@ -96,6 +99,28 @@ func TestBodies(t *testing.T) {
 					t.Errorf("%q of %d, %v, want %q of %d, %v", got.body, got.length, got.err, tt.body, want, tt.err)
 				}
 			})
+		}
+	}
+}
+
+// TestBodiesOfUnknownLength: a handler that flushes has its body sent as it comes, and no length is made up for it.
+func TestBodiesOfUnknownLength(t *testing.T) {
+	tests := map[string]struct {
+		fault fault.Fault
+		body  string
+		err   error
+	}{
+		"half":      {fault.Half(), "", io.ErrUnexpectedEOF},
+		"cut":       {fault.Cut(3), text[:3], io.ErrUnexpectedEOF},
+		"short":     {fault.Short(19), text[:19], nil},
+		"corrupt":   {fault.Corrupt(), "\x10" + text[1:], nil},
+		"no length": {fault.NoLength(), text, nil},
+		"trickle":   {fault.Trickle(7, time.Microsecond), text, nil},
+	}
+	for name, tt := range tests {
+		got := fetch(t.Context(), http.MethodGet, serve(t, tt.fault)+"/flushed")
+		if got.status != http.StatusAccepted || got.length != -1 || got.body != tt.body || !errors.Is(got.err, tt.err) {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

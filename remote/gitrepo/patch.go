@@ -32,15 +32,11 @@ func (r *Repo) Apply(ctx context.Context, to object.ID, patch []byte, use func(p
 	if _, err := scratch.run(ctx, "init", "-q", "--bare", "--template="); err != nil {
 		return err
 	}
-	common, err := r.CommonDir(ctx)
-	if err != nil {
-		return err
-	}
 	alternates := filepath.Join(dir, "objects", "info", "alternates")
 	if err := os.MkdirAll(filepath.Dir(alternates), 0o700); err != nil {
 		return fmt.Errorf("gitrepo: apply a patch: %w", err)
 	}
-	if err := os.WriteFile(alternates, []byte(filepath.Join(common, "objects")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(alternates, []byte(filepath.Join(r.CommonDir(), "objects")+"\n"), 0o600); err != nil {
 		return fmt.Errorf("gitrepo: apply a patch: %w", err)
 	}
 	if _, err := scratch.run(ctx, "read-tree", to.String()); err != nil {

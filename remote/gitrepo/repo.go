@@ -120,10 +120,7 @@ func (r *Repo) run(ctx context.Context, args ...string) ([]byte, error) {
 
 // CommonDir returns the directory that has what all of the repository's work trees share: the objects, and what other
 // programs keep with them.
-func (r *Repo) CommonDir(ctx context.Context) (string, error) {
-	out, err := r.run(ctx, "rev-parse", "--path-format=absolute", "--git-common-dir")
-	return strings.TrimSuffix(string(out), "\n"), err
-}
+func (r *Repo) CommonDir() string { return commonDir(r.gitDir) }
 
 // String names the repository as the mount flag --origin does.
 func (r *Repo) String() string { return "git:" + r.path }

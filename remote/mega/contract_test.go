@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -28,7 +29,9 @@ func serve(t *testing.T, repo *origintest.Repo) *monoserver.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	return monoserver.New(r, slog.New(slog.DiscardHandler))
+	s := monoserver.New(r, slog.New(slog.DiscardHandler))
+	s.ServeLFS(filepath.Join(r.CommonDir(), "lfs", "objects"))
+	return s
 }
 
 // dial returns a client of h that loses no time between tries.

@@ -48,6 +48,8 @@ func cases() map[string]func(*testing.T, Fixture) {
 		"a cancelled context ends requests only":           cancelled,
 		"sizes are those of the content":                   sizes,
 		"traffic is counted":                               counted,
+		"large files have their bytes":                     largeBytes,
+		"a large file that is not there is not found":      largeMissing,
 	}
 }
 
