@@ -38,6 +38,7 @@ type options struct {
 	kills    int
 	mode     string
 	seed     uint64
+	trees    int
 	calm     time.Duration
 	limit    time.Duration
 	baseline string
@@ -51,11 +52,12 @@ type options struct {
 // roles are what a process of the run can be.
 var roles = map[string]func(*worker.Worker) error{
 	"writer": func(w *worker.Worker) error {
-		id, err := strconv.Atoi(w.Args[0])
-		if err != nil {
+		id, err1 := strconv.Atoi(w.Args[0])
+		trees, err2 := strconv.Atoi(w.Args[1])
+		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}
-		return writer.New(w, id).Run()
+		return writer.New(w, id, trees).Run()
 	},
 	"database": load.Database, "go build": load.Go, "cmake": load.C, "holder": load.Holder, "fsx": load.Fsx,
 }
@@ -104,6 +106,7 @@ func parseOptions(args []string, errs io.Writer) (*options, error) {
 	f.IntVar(&o.kills, "kills", 200, "how often to kill; 0: never, then -calm is all there is")
 	f.StringVar(&o.mode, "mode", modeKill, "what is killed: "+strings.Join(modes, ", "))
 	f.Uint64Var(&o.seed, "seed", 1, "of all that is drawn")
+	f.IntVar(&o.trees, "trees", 120, "of the origin, for each writer: it works in two, and goes on to the next ones")
 	f.DurationVar(&o.calm, "calm", 10*time.Second, "time without kills first, for comparison")
 	f.DurationVar(&o.limit, "limit", 3*time.Minute, "how long a program may get nowhere")
 	f.StringVar(&o.baseline, "baseline", "", "run in a new directory in this one, without a mount and without kills")

@@ -95,7 +95,7 @@ func (r *run) work(ctx context.Context, stop context.CancelCauseFunc) error {
 func (r *run) start() error {
 	jobs := make(map[string]worker.Job)
 	for i := range writers {
-		jobs[fmt.Sprint("writer ", i)] = worker.Job{Role: "writer", Args: []string{fmt.Sprint(i)}}
+		jobs[fmt.Sprint("writer ", i)] = worker.Job{Role: "writer", Args: []string{fmt.Sprint(i), fmt.Sprint(r.s.o.trees)}}
 	}
 	for i := range 2 {
 		jobs[fmt.Sprint("database ", i)] = worker.Job{Role: "database", Args: []string{fmt.Sprint(i)}}

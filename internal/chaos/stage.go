@@ -14,7 +14,6 @@ import (
 
 	"github.com/antares-actor/antares-actor/internal/chaos/load"
 	"github.com/antares-actor/antares-actor/internal/chaos/model"
-	"github.com/antares-actor/antares-actor/internal/chaos/writer"
 )
 
 // writers is how many there are.
@@ -82,7 +81,7 @@ func (s *stage) makeRepo(ctx context.Context) error {
 		fmt.Fprintf(&in, "M %s inline %s\ndata %d\n%s\n", mode, path, len(data), data)
 	}
 	for i := range writers {
-		model.Origin(s.o.seed, i, writer.Trees).Walk(func(p model.Place) {
+		model.Origin(s.o.seed, i, s.o.trees).Walk(func(p model.Place) {
 			switch n := p.Node(); {
 			case n.IsFile():
 				add(fmt.Sprintf("100%o", n.Mode), p.Path(), n.Data)

@@ -17,9 +17,7 @@ import (
 )
 
 const (
-	// Trees is how many trees of the origin a writer has, and epoch how many operations it performs in two of them.
-	Trees = 120
-	epoch = 400
+	epoch = 400 // operations in two trees of the origin
 	// crowded is how many names there may be before removing is the rule.
 	crowded = 120
 	// whole is after how many cuts all trees are compared, and not only those in which it works.
@@ -64,8 +62,8 @@ type cutOff struct {
 func (c *cutOff) Error() string { return c.call + ": the mount is gone" }
 
 // New returns a writer for the root of the job, which has what model.Origin says.
-func New(w *worker.Worker, number int) *Writer {
-	return &Writer{w: w, id: number, r: rand.New(rand.NewPCG(w.Seed, uint64(number)<<32)), root: model.Origin(w.Seed, number, Trees)}
+func New(w *worker.Worker, number, trees int) *Writer {
+	return &Writer{w: w, id: number, r: rand.New(rand.NewPCG(w.Seed, uint64(number)<<32)), root: model.Origin(w.Seed, number, trees)}
 }
 
 // Run works until the worker is stopped, and compares the whole tree.

@@ -48,7 +48,7 @@ func atWork(t *testing.T, seed uint64) (s *Writer, reports *json.Decoder, stop f
 	root := t.TempDir()
 	in, stopper := io.Pipe()
 	out, w := io.Pipe()
-	s = New(worker.Start(worker.Job{Root: root, Seed: seed}, in, w), 0)
+	s = New(worker.Start(worker.Job{Root: root, Seed: seed}, in, w), 0, 30)
 	lay(t, root, s)
 	return s, json.NewDecoder(out), func() { _ = stopper.Close() }
 }
