@@ -117,6 +117,7 @@ func (c *core) stageAll(plans []plan) (copies []copied, err error) {
 // fetch has the loader bring the node's content.
 func (c *copyUp) fetch(n *tree.Node) {
 	id := n.State().Object
+	c.core.touch(n, n.State(), tree.Read)
 	c.core.loader.Tell(&fetch{
 		Source: c.core.source, Want: wantBlob, ID: id,
 		Done: func(o outcome) { c.self.Tell(&contentFetched{Node: n, Err: o.Err}) },

@@ -43,6 +43,7 @@ type core struct {
 	copyUp       *handle
 	notifier     *handle
 	loader       *handle
+	prefetcher   *handle // nil if nothing is fetched ahead
 	regions      regions
 }
 

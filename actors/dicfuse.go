@@ -52,6 +52,9 @@ func (d *dicfuse) receive(msg any) {
 		d.core.loader.Tell(d.reading(m))
 	case *readSizes:
 		d.core.loader.Tell(d.sizing(m))
+	case *readAhead:
+		ref := remote.TreeRef{Commit: d.core.pins.commit(m.Pin), Path: m.Path, ID: m.ID}
+		d.core.loader.Tell(&fetch{Source: d.core.source, Want: wantTree, ID: m.ID, Ref: ref, Ahead: true, Done: m.Done})
 	case *stopReading:
 		d.core.loader.Tell(&abandon{Waiter: d.reading((*readTree)(m))})
 	case *stopSizing:

@@ -16,7 +16,8 @@
 //	upper       one a mount      the work directory: removes orphans when the kernel lets go of them
 //	region      many a mount     the tables of its directories, and the places and states of what stands in them
 //	copy-up     one a mount      every state that leaves the lower layer: promotions in flight, one per inode, parents first
-//	loader      a few an engine  fetches in flight, by object id: one however many wait
+//	loader      one an engine    fetches in line and under way, by object id: one however many wait
+//	prefetch    one a mount      what is fetched ahead of its use
 //	notifier    one a mount      what the kernel is told without having asked
 //
 // # Planes

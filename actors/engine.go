@@ -24,6 +24,7 @@ type Engine struct {
 	stage   *stage
 	actor   *handle
 	loader  *handle
+	traffic *traffic // the loader's
 	workers chan struct{}
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -43,8 +44,8 @@ func NewEngine(cfg Config) (*Engine, error) {
 	e.stage.probe = cfg.probe
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.mounts.Store(&[]*Mount{})
-	t := newTraffic(cfg.Fetches)
-	e.loader = e.stage.spawn("loader", 0, func(self *handle) behaviour { return newLoader(e.ctx, self, t) })
+	e.traffic = newTraffic(cfg.Fetches)
+	e.loader = e.stage.spawn("loader", 0, func(self *handle) behaviour { return newLoader(e.ctx, self, e.traffic) })
 	e.actor = e.stage.spawn("engine", 0, func(self *handle) behaviour { return &engineActor{engine: e, self: self} })
 	return e, nil
 }

@@ -49,6 +49,7 @@ func (f *FS) table(who Caller, dir *tree.Node) (*tree.Table, error) {
 	}
 	for range maxReloads {
 		if t := dir.Table(); t != nil {
+			f.core.touch(dir, dir.State(), tree.Read)
 			return t, nil
 		}
 		if err := f.ask(who, dir.Owner, &loadTable{Dir: dir}); err != nil {
@@ -62,6 +63,9 @@ func (f *FS) table(who Caller, dir *tree.Node) (*tree.Table, error) {
 func (f *FS) attr(who Caller, n *tree.Node) (tree.Attr, error) {
 	for range maxReloads {
 		s := n.State()
+		if s.Size == tree.UnknownSize && !f.core.source.sizer() {
+			f.core.touch(n, s, tree.Read)
+		}
 		a, err := f.core.layerOf(s).Attr(n, s)
 		if !errors.Is(err, layer.ErrNotLoaded) {
 			return a, err
@@ -202,6 +206,7 @@ func (f *FS) Readdir(who Caller, ino uint64, from Cursor, yield func(DirEntry) b
 		return err
 	}
 	if from.Cookie == 0 {
+		f.core.touch(dir, dir.State(), tree.Listed)
 		from.Version = t.Version()
 	} else {
 		t = t.At(from.Version)

@@ -20,6 +20,7 @@ func (f *FS) Read(who Caller, ino uint64, p []byte, off int64) (int, error) {
 	if err := f.core.spoils.check(ino, off, time.Now); err != nil {
 		return 0, err
 	}
+	f.core.touch(n, n.State(), tree.Read)
 	for range maxReloads {
 		s := n.State()
 		count, err := f.core.layerOf(s).ReadAt(n, s, p, off)
@@ -47,6 +48,7 @@ func (f *FS) Readlink(who Caller, ino uint64) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	f.core.touch(n, n.State(), tree.Read)
 	for range maxReloads {
 		s := n.State()
 		target, err := f.core.layerOf(s).Readlink(n, s)

@@ -2,6 +2,8 @@ package actors
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
@@ -23,12 +25,16 @@ type loader struct {
 	self    *handle
 	flights map[fetchKey]*flight
 	leaving map[*source]*quit
+	sizes   map[object.ID]int64 // of large blobs whose content was left where it is, so that no mount asks again
 	*traffic
 }
 
+// sizesKept bounds how many sizes are remembered: 3 MiB. What goes is any: all of them cost one request.
+const sizesKept = 1 << 16
+
 func newLoader(ctx context.Context, self *handle, t *traffic) *loader {
 	t.forgetQueued()
-	return &loader{ctx: ctx, self: self, traffic: t, flights: make(map[fetchKey]*flight), leaving: make(map[*source]*quit)}
+	return &loader{ctx: ctx, self: self, traffic: t, flights: make(map[fetchKey]*flight), leaving: make(map[*source]*quit), sizes: make(map[object.ID]int64)}
 }
 
 func (l *loader) receive(msg any) {
@@ -82,6 +88,10 @@ func (l *loader) enqueue(w waiter) {
 		return
 	}
 	key := w.key()
+	if size, ok := l.sizes[key.id]; ok && !w.whole() {
+		w.answer(outcome{Sizes: []int64{size}, Unread: true})
+		return
+	}
 	f := l.flights[key]
 	if f == nil {
 		f = &flight{key: key, source: w.from(), first: w}
@@ -127,8 +137,14 @@ func (l *loader) fetched(m *fetched) {
 	f := m.Flight
 	l.limit.done(m.Took, m.Outcome, l.running)
 	l.release(f)
+	if m.Outcome.partial() {
+		l.remember(f.key.id, m.Outcome.Sizes[0])
+	}
 	if l.flights[f.key] == f {
 		delete(l.flights, f.key)
+		if err := m.Outcome.Err; err != nil && f.demand && !f.began {
+			f.source.log.Warn("origin cannot be read", slog.String("id", f.key.id.String()), slog.Any("error", err))
+		}
 		for _, w := range f.waiters {
 			if m.Outcome.partial() && w.whole() {
 				l.enqueue(w) // it came when the body was being let go
@@ -141,6 +157,16 @@ func (l *loader) fetched(m *fetched) {
 	for _, q := range l.leaving {
 		l.endQuit(q)
 	}
+}
+
+func (l *loader) remember(id object.ID, size int64) {
+	for other := range l.sizes {
+		if len(l.sizes) < sizesKept {
+			break
+		}
+		delete(l.sizes, other)
+	}
+	l.sizes[id] = size
 }
 
 // abandon takes a waiter away, whose caller has gone. A fetch that nobody wants any more is cancelled.
@@ -201,8 +227,12 @@ func (l *loader) endQuit(m *quit) {
 
 // endFetches ends all that the mount has asked for, and returns when nothing of it is under way: the origin may be closed then.
 func (c *core) endFetches() {
-	m := &quit{Source: c.source}
-	m.open()
-	c.loader.Tell(m)
-	_ = m.wait(Caller{}) // nothing can interrupt it, and an engine that has ended has no fetches
+	for range maxReloads { // it may panic, and must not leave anything under way
+		m := &quit{Source: c.source}
+		m.open()
+		c.loader.Tell(m)
+		if err := m.wait(Caller{}); !errors.Is(err, ErrPanic) { // an engine that has ended has no fetches
+			return
+		}
+	}
 }

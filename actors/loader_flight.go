@@ -44,7 +44,7 @@ func (m *fetch) key() fetchKey {
 
 func (m *fetch) from() *source    { return m.Source }
 func (m *fetch) ahead() bool      { return m.Ahead }
-func (m *fetch) whole() bool      { return m.Want == wantBlob }
+func (m *fetch) whole() bool      { return m.Want != wantSmall && m.Want != wantSizes }
 func (m *fetch) answer(o outcome) { m.Done(o) }
 
 func (m *fetch) same(other waiter) bool {
@@ -99,6 +99,9 @@ func (l *loader) start(f *flight) {
 // run asks the origin.
 func (f *flight) run(ctx context.Context, learnt func(int64)) (o outcome) {
 	s := f.first.from()
+	if !f.began {
+		s = s.quiet() // nobody waits for it
+	}
 	m, _ := f.first.(*fetch)
 	switch f.key.want {
 	case wantTree:
@@ -128,7 +131,7 @@ type Fetches struct {
 // fetchCounts are a mount's; all atomic.
 type fetchCounts struct {
 	demand, ahead struct{ blobs, trees, bytes atomic.Uint64 }
-	joined        atomic.Uint64
+	joined, hits  atomic.Uint64
 }
 
 func (c *fetchCounts) add(f *flight, o outcome) {
@@ -151,5 +154,5 @@ func (c *fetchCounts) add(f *flight, o outcome) {
 func (c *fetchCounts) stats(s *Stats) {
 	s.Demand = Fetches{Blobs: c.demand.blobs.Load(), Trees: c.demand.trees.Load(), Bytes: c.demand.bytes.Load()}
 	s.Prefetch = Fetches{Blobs: c.ahead.blobs.Load(), Trees: c.ahead.trees.Load(), Bytes: c.ahead.bytes.Load()}
-	s.Joined = c.joined.Load()
+	s.Joined, s.Hits = c.joined.Load(), c.hits.Load()
 }

@@ -235,6 +235,34 @@ func TestUnmountEndsPrefetches(t *testing.T) {
 	}
 }
 
+func TestAPanicWhileAMountEndsLeavesNothingUnderWay(t *testing.T) {
+	files, _, ids := manyFiles("d", 10)
+	var panicked atomic.Bool
+	r := newRig(t, withFiles(files), withFetches(4), withProbe(func(_ string, msg any) func() {
+		if m, ok := msg.(*quit); ok && m.Source.origin != nil && panicked.CompareAndSwap(false, true) {
+			panic("a test's")
+		}
+		return nil
+	}))
+	s := newTurnstile(t, r.origin, "blob")
+	for _, id := range ids {
+		r.prefetch(id)
+	}
+	s.names(3)
+	ended := make(chan error)
+	go func() { ended <- r.mount.Unmount(context.Background()) }()
+	waitFor(t, "the panic", panicked.Load)
+	s.passAll() // those that the loader has forgotten
+	check(t, <-ended)
+	in := 0
+	s.mu.Lock()
+	in = len(s.waiting)
+	s.mu.Unlock()
+	if in != 0 {
+		t.Errorf("%d under way", in)
+	}
+}
+
 // A large blob is not read for its size; whoever wants its content meanwhile gets it.
 func TestContentIsWantedWhileASizeIsAskedFor(t *testing.T) {
 	r := newRig(t)
@@ -292,7 +320,8 @@ func (r *rig) another(fetches int) *rig {
 	spec.Fetches = fetches
 	m, err := r.engine.Mount(context.Background(), spec)
 	check(r.t, err)
-	o := *r
-	o.mount, o.kernel = m, &kernel{t: r.t, fs: m.FS(), known: make(map[uint64]uint64)}
-	return &o
+	return &rig{
+		t: r.t, dir: r.dir, origin: r.origin, engine: r.engine, store: r.store, mount: m,
+		kernel: &kernel{t: r.t, fs: m.FS(), known: make(map[uint64]uint64)},
+	}
 }

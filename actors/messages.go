@@ -167,6 +167,13 @@ type (
 		IDs   []object.ID
 		To    *tree.Owner
 	}
+	// readAhead asks for a directory's tree object before somebody needs it. Path is the directory's at the origin.
+	readAhead struct {
+		ID   object.ID
+		Pin  *tree.Pin
+		Path string
+		Done func(outcome)
+	}
 	// stopReading takes a readTree back, stopSizing a readSizes of one: nobody waits any more.
 	stopReading readTree
 	stopSizing  readSizes

@@ -170,6 +170,9 @@ func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at
 	c.dicfuseActor = e.stage.spawn("dicfuse", 0, func(self *handle) behaviour { return &dicfuse{core: c, self: self} })
 	c.upperActor = e.stage.spawn("upper", 0, func(*handle) behaviour { return &upperLayer{core: c} })
 	c.copyUp = e.stage.spawn("copy-up", 0, func(self *handle) behaviour { return newCopyUp(c, self) })
+	if budget := prefetchBudget(spec); budget > 0 {
+		c.prefetcher = e.stage.spawn("prefetch", 0, func(self *handle) behaviour { return newPrefetcher(c, self, budget) })
+	}
 	c.notifier = e.stage.spawn("notifier", 0, func(*handle) behaviour { return &notifier{core: c} })
 	c.root = tree.NewNode(tree.RootIno, c.spawnRegion(), typeDir, tree.Place{},
 		tree.State{Where: tree.Upper, Object: at.tree, UpperIno: store.Root().Ino(), Below: rootBelow(local)})
@@ -184,6 +187,9 @@ const typeDir = 0o040000
 func (c *core) stop() {
 	c.cancel()
 	c.stage.stop(c.regions.all()...)
+	if c.prefetcher != nil {
+		c.stage.stop(c.prefetcher)
+	}
 	c.stage.stop(c.copyUp, c.dicfuseActor, c.notifier, c.upperActor)
 	c.endFetches()
 	c.working.Wait()

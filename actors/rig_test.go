@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +58,8 @@ type rig struct {
 
 	changelist Changelist
 	follow     time.Duration
+	ahead      int64 // of the spec: its Prefetch; -1 if no option says otherwise
+	seen       atomic.Pointer[prefetcher]
 	*kernel
 }
 
@@ -103,7 +106,7 @@ func withLog(w io.Writer) option {
 func newEngine(t testing.TB, opts ...option) *rig {
 	t.Helper()
 	guardAgainstHanging(t)
-	r := &rig{t: t, bridge: &fakeBridge{}, log: slog.New(slog.DiscardHandler)}
+	r := &rig{t: t, bridge: &fakeBridge{}, log: slog.New(slog.DiscardHandler), ahead: -1}
 	cfg := Config{Bridge: r.bridge, Log: r.log}
 	for _, o := range opts {
 		o(&cfg, r)
@@ -138,7 +141,7 @@ func newRig(t testing.TB, opts ...option) *rig {
 }
 
 func (r *rig) spec() MountSpec {
-	return MountSpec{Origin: r.origin, Rev: r.rev, Changelist: r.changelist, Follow: r.follow, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session}
+	return MountSpec{Origin: r.origin, Rev: r.rev, Changelist: r.changelist, Follow: r.follow, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session, Prefetch: r.ahead}
 }
 
 // mountAgain mounts, and hands the kernel the new file system.

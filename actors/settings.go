@@ -22,6 +22,17 @@ func (m *Mount) source() *source {
 	}
 }
 
+// prefetchBudget is how many bytes a mount may fetch ahead.
+func prefetchBudget(spec MountSpec) int64 {
+	switch {
+	case spec.Origin == nil || spec.Prefetch < 0:
+		return 0
+	case spec.Prefetch == 0:
+		return DefaultPrefetch
+	}
+	return spec.Prefetch
+}
+
 // accessTimes are what a store in upper is to do. Reading a file system that is read-only moves none.
 func accessTimes(o KernelOptions) upper.AccessTimes {
 	if os.Geteuid() != 0 {

@@ -108,6 +108,14 @@ func (s *source) treeAt(ctx context.Context, ref remote.TreeRef, base string) (p
 	}
 }
 
+// here returns a tree object's payload if it takes no worker to get it.
+func (s *source) here(id object.ID) ([]byte, bool) {
+	if b, ok := s.made.get(id); ok {
+		return b, true
+	}
+	return s.content.Bytes(id)
+}
+
 // stored reads a whole object of the store, however large.
 func (s *source) stored(id object.ID) ([]byte, bool) {
 	if b, ok := s.content.Bytes(id); ok {

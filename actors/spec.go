@@ -34,6 +34,7 @@ type MountSpec struct {
 	Upper      string        // the writable directory, made if missing
 	Work       string        // work directory; "" is Upper + ".work"
 	Fetches    int           // how many fetches of this mount may be under way at once; 0: as many as the engine's
+	Prefetch   int64         // bytes that may be fetched ahead of their use; 0: DefaultPrefetch; negative: nothing is fetched ahead
 	Volatile   bool          // promotions do not wait for the disk; an upper that was not unmounted cleanly is refused then
 	Fixed      bool          // directories of lower layers cannot be renamed (EXDEV), as in overlayfs without redirects
 	UID, GID   uint32        // whom the repository's files belong to
@@ -223,4 +224,5 @@ type Stats struct {
 	Demand    Fetches           // what was fetched for this mount because somebody waited for it
 	Prefetch  Fetches           // and what was fetched ahead
 	Joined    uint64            // prefetches for which somebody waited before they were here
+	Hits      uint64            // prefetches of what was used afterwards
 }

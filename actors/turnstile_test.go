@@ -58,7 +58,9 @@ func (s *turnstile) meet(ctx context.Context, name string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.waiting, name)
+	if s.waiting[name] == answer {
+		delete(s.waiting, name)
+	}
 	if ctx.Err() != nil {
 		s.left = append(s.left, name)
 	}

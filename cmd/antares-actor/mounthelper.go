@@ -72,7 +72,7 @@ func mountAsHelper(ctx context.Context, args []string) error {
 }
 
 func parseHelper(args []string) (*helperCall, error) {
-	call := &helperCall{mountOptions: mountOptions{cache: cacheDir(), logLevel: "info", watchdog: defaultWatchdog, fetches: defaultFetches, over: true}}
+	call := &helperCall{mountOptions: mountOptions{cache: cacheDir(), logLevel: "info", watchdog: defaultWatchdog, fetches: defaultFetches, prefetch: defaultPrefetch, over: true}}
 	// mount(8) passes nodev and nosuid on, but not dev and suid, which are its defaults.
 	call.kernel.Dev, call.kernel.Suid = os.Geteuid() == 0, os.Geteuid() == 0
 	var words []string

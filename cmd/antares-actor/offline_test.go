@@ -16,7 +16,7 @@ func TestOffline(t *testing.T) {
 	repo.Git(t, "branch", "other")
 	first := repo.ID(t, "HEAD").String()
 	srv, lab := newServer(t, repo.Dir), suite.New(t)
-	m := lab.Mount(testfs.Spec{Origin: srv.URL})
+	m := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--prefetch", "off"}}) // what is not read is not there
 	lab.Shell(m.Point, `cat README.md dir/b/same bin/run.sh > /dev/null; readlink link; ls -la third-party/buck-hello > /dev/null`)
 	m.Unmount()
 	repo.Write(t, "README.md", "the head has moved\n", 0o644)

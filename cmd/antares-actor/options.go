@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 
 	"github.com/antares-actor/antares-actor/actors"
@@ -34,6 +35,7 @@ type mountOptions struct {
 	fetches  int
 	cacheMax string // of cacheSize, as given
 	verify   bool
+	prefetch string
 	logLevel string
 	logFile  string
 	stats    string
@@ -64,6 +66,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.eager, "copy-up-on-open", false, "copy files up when they are opened for writing, as overlayfs, not when they are changed")
 	f.BoolVar(&o.fixed, "no-redirect", false, "refuse to rename directories that a lower layer has, as overlayfs with redirect_dir=off")
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
+	f.StringVar(&o.prefetch, "prefetch", defaultPrefetch, "bytes that may be fetched ahead of their use, as 64MiB; off: none")
 	f.IntVar(&o.fetches, "fetches", defaultFetches, "how many requests may be under way at the origin at once")
 	f.StringVar(&o.cacheMax, "cache-size", "", "delete what was used longest ago when the content cache takes more, such as 20GiB (default no limit)")
 	f.BoolVar(&o.verify, "cache-verify", false, "hash large files of the content cache each time they are opened there")
@@ -90,6 +93,29 @@ const defaultWatchdog = 30 * time.Second
 
 // defaultFetches is what the HTTP driver keeps connections for.
 const defaultFetches = 64
+
+// defaultPrefetch is actors.DefaultPrefetch as a user writes it.
+const defaultPrefetch = "64MiB"
+
+func (o *mountOptions) checkFetches() error {
+	if o.fetches <= 0 {
+		return fmt.Errorf("%w: --fetches %d: give a number above 0", errUsage, o.fetches)
+	}
+	_, err := o.prefetchBudget()
+	return err
+}
+
+// prefetchBudget returns --prefetch as a mount's spec has it.
+func (o *mountOptions) prefetchBudget() (int64, error) {
+	if o.prefetch == "off" || o.prefetch == "0" {
+		return -1, nil
+	}
+	n, err := humanize.ParseBytes(o.prefetch)
+	if err != nil || n == 0 || n > math.MaxInt64 {
+		return 0, fmt.Errorf("%w: --prefetch %q: give a size as 64MiB, or off", errUsage, o.prefetch)
+	}
+	return int64(n), nil
+}
 
 // complete makes paths absolute, since a detached process has another working directory, and fills in defaults.
 func (o *mountOptions) complete() error {
@@ -131,8 +157,8 @@ func (o *mountOptions) complete() error {
 	if o.gids, err = parseRanges("--map-gid", o.mapGID); err != nil {
 		return err
 	}
-	if o.fetches <= 0 {
-		return fmt.Errorf("%w: --fetches %d: give a number above 0", errUsage, o.fetches)
+	if err := o.checkFetches(); err != nil {
+		return err
 	}
 	if o.watchdog < 0 {
 		return fmt.Errorf("%w: --watchdog %v: give a time, or 0", errUsage, o.watchdog)
@@ -169,7 +195,7 @@ func (o *mountOptions) shows() string {
 
 // args are the flags that give a child the same options.
 func (o *mountOptions) args() []string {
-	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel, "--watchdog", o.watchdog.String(), "--fetches", strconv.Itoa(o.fetches)}
+	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel, "--watchdog", o.watchdog.String(), "--fetches", strconv.Itoa(o.fetches), "--prefetch", o.prefetch}
 	for _, opt := range []struct{ flag, value string }{
 		{"--origin", o.origin}, {"--rev", o.rev}, {"--path", o.path}, {"--work", o.work}, {"--log-file", o.logFile},
 		{"--stats", o.stats}, {"--fsname", o.fsname}, {"--cache-size", o.cacheMax},
@@ -203,6 +229,7 @@ func (o *mountOptions) args() []string {
 }
 
 func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.MountSpec {
+	budget, _ := o.prefetchBudget() // complete has looked at it
 	lowers := make([]string, len(o.lowers))
 	for i := range lowers {
 		lowers[i] = strings.TrimPrefix(o.lowers[i], "dir:")
@@ -210,7 +237,7 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 	return actors.MountSpec{
 		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: ownerIn(o.uids, os.Getuid()), GID: ownerIn(o.gids, os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
-		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches,
+		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches, Prefetch: budget,
 	}
 }
 

@@ -24,17 +24,18 @@ type fetches struct {
 	Trees  uint64 `json:"trees"`
 	Bytes  uint64 `json:"bytes"`
 	Joined uint64 `json:"joined,omitempty"` // prefetches that somebody waited for before they were here
+	Hits   uint64 `json:"hits,omitempty"`   // prefetches of what was used afterwards
 }
 
-func newFetches(f actors.Fetches, joined uint64) fetches {
-	return fetches{Blobs: f.Blobs, Trees: f.Trees, Bytes: f.Bytes, Joined: joined}
+func newFetches(f actors.Fetches, joined, hits uint64) fetches {
+	return fetches{Blobs: f.Blobs, Trees: f.Trees, Bytes: f.Bytes, Joined: joined, Hits: hits}
 }
 
 func writeStats(path string, m *actors.Mount, store *cache.Store) error {
 	s := m.Stats()
 	return writeJSON(path, statistics{
 		Commit: commitOf(m), OriginRequests: s.Origin.Requests, OriginBytes: s.Origin.Bytes,
-		Demand: newFetches(s.Demand, 0), Prefetch: newFetches(s.Prefetch, s.Joined),
+		Demand: newFetches(s.Demand, 0, 0), Prefetch: newFetches(s.Prefetch, s.Joined, s.Hits),
 		Requests: s.Requests, Errors: s.Errors, Inodes: s.Inodes, Cache: store.Stats(),
 	})
 }

@@ -98,7 +98,17 @@ type Node struct {
 	table   atomic.Pointer[Table]      // directories: nil until loaded
 	file    atomic.Pointer[upper.File] // an open descriptor of the upper file, or nil
 	lookups atomic.Int64
+	used    atomic.Uint32 // Use bits
 }
+
+// Use is how a job uses a node. A listing is more than a look.
+type Use uint32
+
+// The uses.
+const (
+	Read   Use = 1 << iota // of a file's content or a directory's names
+	Listed                 // of a directory: all of its names
+)
 
 // NewNode makes a node that nobody else knows yet.
 func NewNode(ino uint64, owner *Owner, typ uint32, at Place, st State) *Node {
@@ -137,6 +147,11 @@ func (n *Node) SwapFile(old, f *upper.File) bool { return n.file.CompareAndSwap(
 
 // TakeFile removes and returns the cached descriptor, or nil.
 func (n *Node) TakeFile() *upper.File { return n.file.Swap(nil) }
+
+// Used tells whether the node was used so before, and notes that it is now.
+func (n *Node) Used(how Use) bool {
+	return n.used.Load()&uint32(how) != 0 || n.used.Or(uint32(how))&uint32(how) != 0
+}
 
 // Links returns how many names a file has, upper's and lower layers' together, if it has several in a local lower layer; 0
 // for all others.

@@ -227,6 +227,9 @@ func search(list []Entry, cookie uint64) int {
 	return lo
 }
 
+// Cookie returns the cookie that a name has in a directory without names of the same hash.
+func Cookie(name string) uint64 { return hash(name) }
+
 // hash maps a name to its wished-for cookie, with room for probing at both ends.
 func hash(name string) uint64 {
 	h := xxhash.Sum64String(name) >> (64 - CookieBits)
