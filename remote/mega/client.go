@@ -53,6 +53,8 @@ type Client struct {
 	blobs    *policy[*body]  // late headers are asked for twice
 	bodies   *policy[*body]  // never
 
+	pinned atomic.Pointer[remote.Commit] // the head that was pinned last
+
 	requests atomic.Uint64
 	bytes    atomic.Uint64
 }

@@ -16,9 +16,10 @@
 // Step 1 leaves out the route's `oid` parameter on purpose: with it a moved head answers nothing, without it the answer
 // holds the modes that step 2 needs most.
 //
-// The root has no parent that gives its id. At the head its raw tree is hashed, and the head asked again afterwards: had
-// it moved in between, the tree might belong to either. At another commit nothing proves the root's modes; they are
-// taken from the head's root by name, and from content for new names. A warning is logged then.
+// The root has no parent that gives its id. At the head its raw tree is hashed; both are asked for at once, and both again
+// afterwards: had the head moved in between, the tree might belong to another. That is two round trips. At another commit
+// nothing proves the root's modes; they are taken from the head's root by name, and from content for new names. A warning is
+// logged then.
 //
 // # Trust
 //

@@ -1,12 +1,15 @@
 package mega
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/antares-actor/antares-actor/internal/object"
@@ -16,69 +19,109 @@ import (
 // maxHeadMoves is how often Pin starts anew because the head moved while it was reading the root.
 const maxHeadMoves = 5
 
-// Pin resolves a commit id or a tag; "" is the head. The API knows no other names.
+// Pin resolves a commit id or a tag; "" is the head. The API knows no other names. The head is looked at twice, with its root
+// tree each time: see sight. Where the commit is the head that was pinned last, that is one request.
 func (c *Client) Pin(ctx context.Context, rev string) (remote.Commit, error) {
+	known := c.pinned.Load()
+	if rev == "" && known == nil {
+		return c.pinHead(ctx)
+	}
+	var at remote.Commit
+	var head sight
+	var err, errHead error
+	name := func() { at, err = c.named(ctx, rev) }
+	if known == nil {
+		together(name, func() { head, errHead = c.look(ctx) })
+	} else if name(); err == nil && at.ID == known.ID {
+		return *known, nil
+	}
+	if err := cmp.Or(err, errHead); err != nil {
+		return remote.Commit{}, err
+	}
 	if rev == "" {
-		head, err := c.latest(ctx, "")
+		return c.pinHead(ctx)
+	}
+	if known != nil {
+		if head, err = c.look(ctx); err != nil {
+			return remote.Commit{}, err
+		}
+	}
+	if head.commit.ID == at.ID {
+		again, err := c.look(ctx)
 		if err != nil {
 			return remote.Commit{}, err
 		}
-		return c.pinHead(ctx, head)
+		if again.same(head) {
+			return c.settle(ctx, head)
+		}
 	}
-	at, err := c.latest(ctx, rev)
-	if err != nil {
-		return remote.Commit{}, c.unknownRev(ctx, rev, err)
-	}
-	if id, err := object.Parse(rev); err == nil && id != at.ID {
-		return remote.Commit{}, fmt.Errorf("mega: %s: revision %q: %w: it named commit %s", c, rev, remote.ErrBadAnswer, at.ID)
-	}
-	payload, ok, err := c.rootIfHead(ctx, at)
+	payload, err := c.rootElsewhere(ctx, at, modesOf(head.root))
 	if err != nil {
 		return remote.Commit{}, err
-	}
-	if !ok {
-		if payload, err = c.rootElsewhere(ctx, at, modesOf(payload)); err != nil {
-			return remote.Commit{}, err
-		}
 	}
 	return withRoot(at, payload), nil
 }
 
-// pinHead reads the root of the head, following it if it moves meanwhile.
-func (c *Client) pinHead(ctx context.Context, head remote.Commit) (remote.Commit, error) {
+// named asks which commit a revision is, without Tree and Root, and refuses what is not what it says.
+func (c *Client) named(ctx context.Context, rev string) (remote.Commit, error) {
+	at, err := c.latest(ctx, rev)
+	if err != nil && rev != "" {
+		return remote.Commit{}, c.unknownRev(ctx, rev, err)
+	}
+	if id, bad := object.Parse(rev); err == nil && bad == nil && id != at.ID {
+		return remote.Commit{}, fmt.Errorf("mega: %s: revision %q: %w: it named commit %s", c, rev, remote.ErrBadAnswer, at.ID)
+	}
+	return at, err
+}
+
+// sight is the head and the head's root tree, asked for at the same time. The head may have moved between the two. But if a
+// second look, begun when the first had ended, sees the same, they belong together: the commit was the head from one look to
+// the other, and of the two times that the tree was read one at least lies in between, or else the head's tree went away and
+// came back within that time.
+type sight struct {
+	commit remote.Commit
+	root   []byte
+}
+
+func (s sight) same(o sight) bool { return s.commit.ID == o.commit.ID && bytes.Equal(s.root, o.root) }
+
+func (c *Client) look(ctx context.Context) (s sight, err error) {
+	var errHead, errRoot error
+	together(func() { s.commit, errHead = c.latest(ctx, "") }, func() { s.root, errRoot = c.rawTree(ctx, "") })
+	return s, cmp.Or(errHead, errRoot)
+}
+
+func together(a, b func()) {
+	var wg sync.WaitGroup
+	wg.Go(a)
+	b()
+	wg.Wait()
+}
+
+// pinHead looks until two looks see the same.
+func (c *Client) pinHead(ctx context.Context) (remote.Commit, error) {
+	head, err := c.look(ctx)
 	for range maxHeadMoves {
-		payload, err := c.rawTree(ctx, "")
 		if err != nil {
 			return remote.Commit{}, err
 		}
-		again, err := c.latest(ctx, "")
-		if err != nil {
-			return remote.Commit{}, err
-		}
-		if again.ID == head.ID {
-			return withRoot(head, payload), c.believeRoot(ctx, head, payload)
+		var again sight
+		if again, err = c.look(ctx); err == nil && again.same(head) {
+			return c.settle(ctx, head)
 		}
 		head = again
 	}
 	return remote.Commit{}, fmt.Errorf("mega: %s: %w: the head moved %d times while it was read", c, remote.ErrUnavailable, maxHeadMoves)
 }
 
-// rootIfHead returns the head's root tree, and whether the head was this commit both before and after it was read:
-// before too, because the head may only just be moving to a commit that a tag has named for a while.
-func (c *Client) rootIfHead(ctx context.Context, at remote.Commit) (payload []byte, ok bool, err error) {
-	before, err := c.latest(ctx, "")
-	if err != nil {
-		return nil, false, err
+// settle makes a commit of what was seen, and keeps it: what a commit has never changes.
+func (c *Client) settle(ctx context.Context, head sight) (remote.Commit, error) {
+	if err := c.believeRoot(ctx, head.commit, head.root); err != nil {
+		return remote.Commit{}, err
 	}
-	payload, err = c.rawTree(ctx, "")
-	if err != nil || before.ID != at.ID {
-		return payload, false, err
-	}
-	after, err := c.latest(ctx, "")
-	if err != nil || after.ID != at.ID {
-		return payload, false, err
-	}
-	return payload, true, c.believeRoot(ctx, at, payload)
+	commit := withRoot(head.commit, head.root)
+	c.pinned.Store(&commit)
+	return commit, nil
 }
 
 // believeRoot refuses a root without entries unless the other listing route has none either: the server answers 200 and

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
@@ -23,14 +24,14 @@ func TestRequestsOfAWalkDown(t *testing.T) {
 	if c.Root == nil {
 		t.Error("pin read the root and did not hand it over")
 	}
-	if n := o.Counts().Requests; n != 3 {
-		t.Errorf("pin took %d requests, want the head, the root, the head again: %v", n, server.Counts())
+	if n := o.Counts().Requests; n != 4 {
+		t.Errorf("pin took %d requests, want the head and the root, twice: %v", n, server.Counts())
 	}
 	for _, path := range []string{"dir", "dir/a", "dir/a/b"} {
 		tree(t, o, repo, c, path)
 	}
-	if n := o.Counts().Requests; n != 6 {
-		t.Errorf("three directories took %d requests, want one each: %v", n-3, server.Counts())
+	if n := o.Counts().Requests; n != 7 {
+		t.Errorf("three directories took %d requests, want one each: %v", n-4, server.Counts())
 	}
 }
 
@@ -177,6 +178,68 @@ func TestHeadMovesDuringPin(t *testing.T) {
 	c := pin(t, o, "")
 	if c.ID != repo.ID(t, "HEAD") || c.Tree != repo.ID(t, "HEAD^{tree}") {
 		t.Errorf("pinned %s with tree %s while the head moved", c.ID, c.Tree)
+	}
+}
+
+// TestHeadMovesWithinALook has the two requests that are sent at the same time see different heads, either way round.
+func TestHeadMovesWithinALook(t *testing.T) {
+	for _, first := range []string{rawRoute, latestRoute} {
+		t.Run(first+" before the move", func(t *testing.T) {
+			repo := origintest.NewRepo(t)
+			server := serve(t, repo)
+			moved := make(chan struct{})
+			var once sync.Once
+			o := dial(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.Path, first) {
+					server.ServeHTTP(w, r)
+					once.Do(func() {
+						repo.Write(t, "README.md", "moved", 0o644)
+						repo.Commit(t, "moved")
+						close(moved)
+					})
+					return
+				}
+				<-moved
+				server.ServeHTTP(w, r)
+			}))
+			c := pin(t, o, "")
+			if c.ID != repo.ID(t, "HEAD") || c.Tree != repo.ID(t, "HEAD^{tree}") {
+				t.Errorf("pinned %s with tree %s", c.ID, c.Tree)
+			}
+		})
+	}
+}
+
+// TestPinsTakeTwoRoundTrips, and one once the head is known.
+func TestPinsTakeTwoRoundTrips(t *testing.T) {
+	const trip = 20 * time.Millisecond
+	head := object.ID{1}
+	tree := object.AppendTree(nil, []object.Entry{{Name: "f", Mode: object.ModeExec, ID: someID}})
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(trip)
+		answer := origintest.Answer("application/octet-stream", string(tree))
+		if strings.Contains(r.URL.Path, latestRoute) {
+			answer = origintest.Answer("application/json", `{"oid":"`+head.String()+`","date":"1"}`)
+		}
+		answer(w, r, nil)
+	})
+	for _, rev := range []string{"", head.String(), "tag"} {
+		inBubble(t, h, func(t *testing.T, o *mega.Client) {
+			near(t, "the first pin", took(func() { pin(t, o, rev) }), 2*trip, 2*trip)
+			before := o.Counts().Requests
+			for _, again := range []string{"", head.String(), "tag"} {
+				near(t, "another one", took(func() {
+					if c := pin(t, o, again); c.ID != head || c.Tree != object.Sum(object.Tree, tree) {
+						t.Errorf("pinned %v", c)
+					}
+				}), trip, trip)
+			}
+			if n := o.Counts().Requests - before; n != 3 {
+				t.Errorf("%d requests for three pins of what is known", n)
+			}
+			_, err := o.Pin(t.Context(), object.ID{2}.String())
+			wantError(t, err, remote.ErrBadAnswer, "it named commit "+head.String())
+		})
 	}
 }
 
