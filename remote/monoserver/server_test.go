@@ -196,6 +196,16 @@ func TestTreeListsTheDirectoriesAbove(t *testing.T) {
 	if err := json.Unmarshal(body, &got); err != nil {
 		t.Fatal(err)
 	}
+	for _, part := range []string{
+		`{"req_result":true,"data":{"file_tree":{"/":{"tree_items":[{"name":"bin","path":"/bin","content_type":"directory"},`,
+		`"/dir":{"tree_items":[{"name":"a","path":"/dir/a","content_type":"directory"},{"name":"b","path":"/dir/b","content_type":"directory"}],"total_count":2}},`,
+		`},"tree_items":[{"name":"b","path":"/dir/a/b","content_type":"directory"},{"name":"same","path":"/dir/a/same","content_type":"file"},` +
+			`{"name":"up","path":"/dir/a/up","content_type":"file"}]},"err_message":""}`,
+	} {
+		if !strings.Contains(string(body), part) {
+			t.Errorf("%s\nhas no %s", body, part)
+		}
+	}
 	if len(got.Data.Items) != 3 || got.Data.Items[0] != (item{"b", "/dir/a/b", "directory"}) {
 		t.Errorf("items %v", got.Data.Items)
 	}
