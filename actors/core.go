@@ -23,7 +23,8 @@ type core struct {
 	fixed   bool // MountSpec.Fixed; immutable
 	local   *layer.Local
 	dicfuse *layer.Dicfuse
-	pins    *pins // of the dicfuse actor
+	pins    *pins          // of the dicfuse actor
+	moved   func(Switched) // MountSpec.Moved; immutable
 	source  *source
 	spoils  spoils
 	conn    atomic.Pointer[Conn] // nil until attached

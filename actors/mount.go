@@ -165,6 +165,7 @@ func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at
 		fixed:   spec.Fixed,
 		dicfuse: layer.NewDicfuse(e.cfg.Content, at.path, at.commit.Time, spec.UID, spec.GID),
 		pins:    newPins(at),
+		moved:   spec.Moved,
 	}
 	c.ctx, c.cancel = context.WithCancel(e.ctx)
 	c.dicfuseActor = e.stage.spawn("dicfuse", 0, func(self *handle) behaviour { return &dicfuse{core: c, self: self} })

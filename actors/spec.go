@@ -43,9 +43,10 @@ type MountSpec struct {
 	// CopyUpOnOpen copies a file up when it is opened for writing, as overlayfs does, and not when it is first changed. Each
 	// open then costs a request.
 	CopyUpOnOpen bool
-	UIDs, GIDs   []IDRange // what the layers' owners show as; nil: themselves
-	FsName       string    // the source shown in the mount table; "" is the origin and commit
-	Session      *Session  // what outlives this process; nil: nothing does, and the mount ends with it
+	UIDs, GIDs   []IDRange      // what the layers' owners show as; nil: themselves
+	Moved        func(Switched) // called after each switch; nil: nobody wants to know
+	FsName       string         // the source shown in the mount table; "" is the origin and commit
+	Session      *Session       // what outlives this process; nil: nothing does, and the mount ends with it
 }
 
 // SessionVersion names what a session's journal holds and means. A process takes over sessions of its own version only.

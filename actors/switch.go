@@ -222,6 +222,9 @@ func (d *dicfuse) settled(m *settled) {
 	did.Names, did.Dirs, did.Took = int(m.run.names.Load()), int(m.run.dirs.Load()), time.Since(m.run.began)
 	d.core.log.Info("switched", slog.String("to", did.To.String()), slog.Int("names", did.Names),
 		slog.Int("directories", did.Dirs), slog.Duration("took", did.Took))
+	if moved := d.core.moved; moved != nil {
+		go moved(*did)
+	}
 	m.run.cmd.finish(nil)
 	d.next()
 }

@@ -90,6 +90,7 @@ func (s *server) supervised(ctx context.Context, mountpoint string) error {
 func (s *server) mount(ctx context.Context, p *parts, mountpoint string, log *slog.Logger) (*actors.Mount, error) {
 	spec := s.spec(p.origin, mountpoint)
 	spec.Session = s.session
+	spec.Moved = func(did actors.Switched) { s.record.shows(did.To.String(), log) }
 	guard := func() {
 		s.link.Guard(engineArgs("keeper", &s.mountOptions, s.detached, mountpoint), log, func(pid int) { s.record.keptBy(pid, log) })
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/internal/changelist"
+	"github.com/antares-actor/antares-actor/internal/control"
 	"github.com/antares-actor/antares-actor/internal/upper"
 	"github.com/antares-actor/antares-actor/remote"
 )
@@ -36,6 +38,13 @@ var exitCodes = []struct {
 	{errUsage, exitConfig},
 	{actors.ErrBadSpec, exitConfig},
 	{actors.ErrNoPath, exitConfig},
+	{actors.ErrNoChangelists, exitConfig},
+	{changelist.ErrBadChange, exitConfig},
+	{changelist.ErrConflict, exitConfig},
+	{changelist.ErrNotInBase, exitConfig},
+	{control.ErrRefused, exitConfig},
+	{control.ErrFailed, exitMount},
+	{control.ErrNobody, exitMount},
 	{remote.ErrUnknownRev, exitConfig},
 	{actors.ErrMount, exitMount},
 	{actors.ErrBusy, exitMount},

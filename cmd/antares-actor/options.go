@@ -25,6 +25,8 @@ type mountOptions struct {
 	origin   string
 	rev      string
 	path     string
+	follow   time.Duration // 0: never
+	cl       actors.Changelist
 	offline  bool
 	upper    string
 	work     string
@@ -60,6 +62,10 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.rev, "rev", "", "commit, tag or branch to mount (default the origin's head)")
 	f.StringVar(&o.path, "path", "", "directory of the repository to mount (default all of it)")
 	f.BoolVar(&o.offline, "offline", false, "never ask the origin: show what the cache has, and the commit that --rev stood for last")
+	f.DurationVar(&o.follow, "follow", 0, "ask the origin so often whether the revision moved, and switch to it; without a time, each "+followTime.String())
+	f.Lookup("follow").NoOptDefVal = followTime.String()
+	f.StringVar(&o.cl.Link, "cl", "", "changelist to show on top of the commit")
+	f.StringVar(&o.cl.Path, "cl-path", "", "directory of the repository that the changelist's paths are relative to (default the root)")
 	f.StringVar(&o.upper, "upper", "", "directory that receives the changes (default a new one in the state directory)")
 	f.StringVar(&o.work, "work", "", "work directory beside upper, on the same file system (default UPPER.work)")
 	f.BoolVar(&o.volatile, "volatile", false, "do not wait for the disk; after a crash upper is refused")
@@ -117,6 +123,9 @@ func (o *mountOptions) prefetchBudget() (int64, error) {
 	return int64(n), nil
 }
 
+// followTime is how often --follow asks by default: a request each time, and two more when the revision moved.
+const followTime = 30 * time.Second
+
 // complete makes paths absolute, since a detached process has another working directory, and fills in defaults.
 func (o *mountOptions) complete() error {
 	if o.origin == "" && len(o.lowers) == 0 {
@@ -163,7 +172,13 @@ func (o *mountOptions) complete() error {
 	if o.watchdog < 0 {
 		return fmt.Errorf("%w: --watchdog %v: give a time, or 0", errUsage, o.watchdog)
 	}
-	o.path = strings.Trim(o.path, "/")
+	if o.follow < 0 {
+		return fmt.Errorf("%w: --follow=%v: give a time", errUsage, o.follow)
+	}
+	if o.cl.Path != "" && o.cl.Link == "" {
+		return fmt.Errorf("%w: --cl-path without --cl", errUsage)
+	}
+	o.path, o.cl.Path = strings.Trim(o.path, "/"), strings.Trim(o.cl.Path, "/")
 	if o.upper == "" {
 		o.upper = filepath.Join(stateDir(), "uppers", randomName(), "upper")
 		o.ephemeral = o.ephemeral || o.kernel.ReadOnly
@@ -198,11 +213,14 @@ func (o *mountOptions) args() []string {
 	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel, "--watchdog", o.watchdog.String(), "--fetches", strconv.Itoa(o.fetches), "--prefetch", o.prefetch}
 	for _, opt := range []struct{ flag, value string }{
 		{"--origin", o.origin}, {"--rev", o.rev}, {"--path", o.path}, {"--work", o.work}, {"--log-file", o.logFile},
-		{"--stats", o.stats}, {"--fsname", o.fsname}, {"--cache-size", o.cacheMax},
+		{"--stats", o.stats}, {"--fsname", o.fsname}, {"--cache-size", o.cacheMax}, {"--cl", o.cl.Link}, {"--cl-path", o.cl.Path},
 	} {
 		if opt.value != "" {
 			args = append(args, opt.flag, opt.value)
 		}
+	}
+	if o.follow > 0 {
+		args = append(args, "--follow="+o.follow.String())
 	}
 	for _, opt := range []struct {
 		flag string
@@ -235,7 +253,7 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 		lowers[i] = strings.TrimPrefix(o.lowers[i], "dir:")
 	}
 	return actors.MountSpec{
-		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
+		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Changelist: o.cl, Follow: o.follow, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: ownerIn(o.uids, os.Getuid()), GID: ownerIn(o.gids, os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
 		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches, Prefetch: budget,
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type record struct {
 	PID        int    `json:"pid"`    // ends when the mount has ended: the keeper's, or without one the server's
 	Engine     int    `json:"engine"` // serves
 	Session    string `json:"session,omitempty"`
+	Control    string `json:"control,omitempty"`  // the server's socket: package control
 	Pause      int64  `json:"pause_us,omitempty"` // of the upgrade to this engine, in microseconds
 
 	Refusals int    `json:"refused_upgrades,omitempty"`
@@ -92,6 +94,20 @@ func (r record) sweep() {
 			continue
 		}
 		if m, err := fusebridge.Find(other.Mountpoint); err != nil || m.Type != fusebridge.MountType || other.Mountpoint == r.Mountpoint {
+			_ = os.Remove(file)
+		}
+	}
+}
+
+// socket is where the server with this process number listens.
+func socket(engine int) string { return filepath.Join(recordDir(), fmt.Sprintf("%d.sock", engine)) }
+
+// sweepSockets removes those of servers that were killed.
+func sweepSockets() {
+	files, _ := filepath.Glob(filepath.Join(recordDir(), "*.sock"))
+	for _, file := range files {
+		pid, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(file), ".sock"))
+		if err == nil && !alive(pid) {
 			_ = os.Remove(file)
 		}
 	}
@@ -217,6 +233,19 @@ func (p *published) refused(why string, log *slog.Logger) {
 	p.record.Refusal = why
 	if err := p.record.write(); err != nil {
 		log.Warn("refused upgrade not published", slog.Any("error", err))
+	}
+}
+
+// shows publishes what the mount shows by now.
+func (p *published) shows(commit string, log *slog.Logger) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.record == nil {
+		return
+	}
+	p.record.Commit = commit
+	if err := p.record.write(); err != nil {
+		log.Warn("list has another commit", slog.Any("error", err))
 	}
 }
 

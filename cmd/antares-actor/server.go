@@ -16,6 +16,7 @@ import (
 
 	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/fusebridge"
+	"github.com/antares-actor/antares-actor/internal/control"
 	"github.com/antares-actor/antares-actor/internal/keeper"
 )
 
@@ -30,6 +31,7 @@ type server struct {
 	serving  bool
 	terminal *terminal // nil unless the log goes to a file
 	record   published
+	asked    *control.Server // nil if it could not listen
 }
 
 // minProcs is how many goroutines may run at once at least. A reader that blocks in read(2) holds its place until the
@@ -75,9 +77,12 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 		return errors.Join(err, p.close())
 	}
 	s.serving = true
-	if err := s.record.write(newRecord(m, &s.mountOptions, since), s.link); err != nil {
+	listed := newRecord(m, &s.mountOptions, since)
+	listed.Control = s.control(m, log)
+	if err := s.record.write(listed, s.link); err != nil {
 		log.Warn("mount will be missing from list", slog.Any("error", err))
 	}
+	defer s.uncontrol(log)
 	s.announce(log, m, takesOver(s.session))
 	defer s.reportProgress(m, log)()
 	if err := s.untilDone(ctx, m, log); err != nil {
@@ -95,6 +100,30 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 		}
 	}
 	return p.close()
+}
+
+// control listens for those who want the mount to show something else, and returns the socket's path. A mount without it is
+// worth something, too.
+func (s *server) control(m *actors.Mount, log *slog.Logger) string {
+	sweepSockets()
+	path, err := socket(os.Getpid()), os.MkdirAll(recordDir(), 0o755)
+	if err == nil {
+		s.asked, err = control.Listen(path, m, log)
+	}
+	if err != nil {
+		log.Warn("mount cannot be switched", slog.Any("error", err))
+		return ""
+	}
+	return path
+}
+
+func (s *server) uncontrol(log *slog.Logger) {
+	if s.asked == nil {
+		return
+	}
+	if err := s.asked.Close(); err != nil {
+		log.Debug("control", slog.Any("error", err))
+	}
 }
 
 // announce tells whoever waits that the mount can be used; people last: the watchdog begins when the supervisor knows.

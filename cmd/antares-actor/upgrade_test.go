@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/internal/testfs"
 )
 
@@ -46,8 +47,8 @@ func TestUpgradeInPlace(t *testing.T) {
 	before := engineOf(t, lab, point)
 	for what, refused := range map[string]struct{ program, says string }{
 		"not a program":   {"nothing", "cannot be started"},
-		"another version": {"#!/bin/sh\necho 2\n", "session version 2"},
-		"one that ends":   {"#!/bin/sh\n[ $1 = version ] && echo 1\n", "the new engine ended"},
+		"another version": {"#!/bin/sh\necho other\n", "session version other"},
+		"one that ends":   {"#!/bin/sh\n[ $1 = version ] && echo " + actors.SessionVersion + "\n", "the new engine ended"},
 	} {
 		install(t, path, []byte(refused.program))
 		r := lab.Actor("upgrade", point)

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/antares-actor/antares-actor/fusebridge"
+	"github.com/antares-actor/antares-actor/internal/control"
+)
+
+func newSwitchCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "switch MOUNTPOINT [REV]",
+		Short: "Have a mount show another commit, without unmounting",
+		Long: `Have MOUNTPOINT show the commit, tag or branch REV (default the origin's head). Only what differs is read and changed. Changes in
+upper stay above. Files that are open keep their content. It returns when no name of the old commit can be opened any more.`,
+		Args: cobra.MatchAll(cobra.RangeArgs(1, 2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rev := ""
+			if len(args) == 2 {
+				rev = args[1]
+			}
+			return change(cmd.Context(), args[0], func(ctx context.Context, c *control.Client) (control.Switched, error) {
+				return c.Switch(ctx, rev)
+			})
+		},
+	}
+}
+
+func newChangelistCommand() *cobra.Command {
+	var path string
+	var clear bool
+	cmd := &cobra.Command{
+		Use:   "cl MOUNTPOINT LINK | cl MOUNTPOINT --clear",
+		Short: "Have a mount show a changelist, or none, without unmounting",
+		Long: `Have MOUNTPOINT show the changelist LINK on top of its commit, in place of the one that it may show. Everything that it brings is
+fetched and verified before anything changes. Changes in upper stay above.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 && !clear || len(args) == 1 && clear {
+				return nil
+			}
+			return fmt.Errorf("%w: give MOUNTPOINT and LINK, or MOUNTPOINT and --clear: see %s --help", errUsage, cmd.CommandPath())
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return change(cmd.Context(), args[0], func(ctx context.Context, c *control.Client) (control.Switched, error) {
+				if clear {
+					return c.ClearChangelist(ctx)
+				}
+				return c.SetChangelist(ctx, args[1], path)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&path, "cl-path", "", "directory of the repository that the changelist's paths are relative to")
+	cmd.Flags().BoolVar(&clear, "clear", false, "show the commit alone")
+	return cmd
+}
+
+func newStatusCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status MOUNTPOINT",
+		Short: "Say what a mount shows",
+		Args:  exactArgs(1, "MOUNTPOINT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := dial(args[0])
+			if err != nil {
+				return err
+			}
+			s, err := c.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(os.Stdout)
+				e.SetIndent("", "  ")
+				return e.Encode(s)
+			}
+			printStatus(s)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as a JSON object")
+	return cmd
+}
+
+func printStatus(s control.Status) {
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "mountpoint\t%s\nstate\t%s\ncommit\t%s\n", s.Mountpoint, s.State, s.Commit)
+	fmt.Fprintf(t, "served since\t%s\nknown inodes\t%d\nopen files of upper\t%d\n", s.Since.Format(time.RFC3339), s.Inodes, s.OpenFiles)
+	fmt.Fprintf(t, "origin\t%d requests, %d bytes\n", s.Origin.Requests, s.Origin.Bytes)
+	if cl := s.Changelist; cl != nil {
+		fmt.Fprintf(t, "changelist\t%s\n", cl.Link)
+		for _, c := range cl.Changed {
+			from := ""
+			if c.OldPath != "" {
+				from = " (from " + c.OldPath + ")"
+			}
+			fmt.Fprintf(t, "  %s\t%s%s\n", c.Action, c.Path, from)
+		}
+	}
+	_ = t.Flush()
+}
+
+// change asks the mount's server for a switch, and says what it did.
+func change(ctx context.Context, mountpoint string, ask func(context.Context, *control.Client) (control.Switched, error)) error {
+	c, err := dial(mountpoint)
+	if err != nil {
+		return err
+	}
+	did, err := ask(ctx, c)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s shows %s: %d names changed in %d directories, in %v\n", mountpoint, did.To, did.Names, did.Dirs,
+		(time.Duration(did.Took) * time.Microsecond).Round(10*time.Microsecond))
+	return nil
+}
+
+// dial finds the server of a mount.
+func dial(mountpoint string) (*control.Client, error) {
+	m, err := fusebridge.Find(mountpoint)
+	if err != nil {
+		return nil, err
+	}
+	r, known := records()[m.Mountpoint]
+	if !known || r.Control == "" {
+		return nil, fmt.Errorf("%w: nobody is known to serve %s: is it another user's mount?", errUsage, mountpoint)
+	}
+	return control.Dial(r.Control), nil
+}

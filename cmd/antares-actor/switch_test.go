@@ -1,0 +1,274 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/control"
+	"github.com/antares-actor/antares-actor/internal/testfs"
+	"github.com/antares-actor/antares-actor/remote/origintest"
+)
+
+// twoCommits returns a repository with the branches one and two, which differ in each way that files can.
+func twoCommits(t *testing.T) *origintest.Repo {
+	t.Helper()
+	repo := origintest.NewRepo(t)
+	repo.Git(t, "checkout", "-q", "-b", "one")
+	repo.Write(t, "d/changed", "first\n", 0o644)
+	repo.Write(t, "d/same", "same\n", 0o644)
+	repo.Write(t, "d/gone", "gone\n", 0o644)
+	repo.Write(t, "dir/file", "file\n", 0o644)
+	repo.Symlink(t, "d/link", "same")
+	repo.Commit(t, "one")
+	repo.Git(t, "checkout", "-q", "-b", "two")
+	repo.Write(t, "d/changed", "second, and longer\n", 0o755)
+	repo.Write(t, "d/come", "come\n", 0o644)
+	repo.Remove(t, "d/gone")
+	repo.Remove(t, "dir")
+	repo.Remove(t, "d/link")
+	repo.Symlink(t, "d/link", "changed")
+	repo.Write(t, "dir", "a file\n", 0o644)
+	repo.Commit(t, "two")
+	repo.Git(t, "checkout", "-q", "one")
+	return repo
+}
+
+func wantOne(t *testing.T, m *testfs.Mount) {
+	t.Helper()
+	wantContent(t, m.Path("d/changed"), "first\n")
+	wantContent(t, m.Path("d/link"), "same\n")
+	wantContent(t, m.Path("d/gone"), "gone\n")
+	wantContent(t, m.Path("dir/file"), "file\n")
+	wantAbsent(t, m.Path("d/come"))
+	wantNames(t, m.Path("d"), "changed gone link same")
+}
+
+func wantTwo(t *testing.T, m *testfs.Mount) {
+	t.Helper()
+	wantContent(t, m.Path("d/changed"), "second, and longer\n")
+	wantContent(t, m.Path("d/link"), "second, and longer\n")
+	wantContent(t, m.Path("d/come"), "come\n")
+	wantContent(t, m.Path("dir"), "a file\n")
+	wantAbsent(t, m.Path("d/gone"))
+	wantNames(t, m.Path("d"), "changed come link same")
+}
+
+func wantNames(t *testing.T, dir, want string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	check(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("%s lists %s, want %s", dir, got, want)
+	}
+}
+
+func TestALiveMountIsSwitched(t *testing.T) {
+	t.Parallel()
+	repo := twoCommits(t)
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir + "@one"})
+	wantOne(t, m)
+	same, err := os.Stat(m.Path("d/same"))
+	check(t, err)
+	held, err := os.Open(m.Path("d/gone"))
+	check(t, err)
+	changed, err := os.Open(m.Path("d/changed"))
+	check(t, err)
+	mapped, err := unix.Mmap(int(changed.Fd()), 0, 6, unix.PROT_READ, unix.MAP_PRIVATE)
+	check(t, err)
+	said := lab.Actor("switch", m.Point, "two").OK()
+	if !strings.Contains(said, repo.ID(t, "two").String()) {
+		t.Errorf("it says %q", said)
+	}
+	wantTwo(t, m)
+	for _, f := range []*os.File{held, changed} {
+		b := make([]byte, 100)
+		n, err := f.ReadAt(b, 0)
+		if want := map[*os.File]string{held: "gone\n", changed: "first\n"}[f]; string(b[:n]) != want {
+			t.Errorf("the open file reads %q, %v, want %q", b[:n], err, want)
+		}
+		check(t, f.Close())
+	}
+	if string(mapped) != "first\n" {
+		t.Errorf("the mapped file has %q", mapped)
+	}
+	check(t, unix.Munmap(mapped))
+	now, err := os.Stat(m.Path("d/same"))
+	if check(t, err); !os.SameFile(now, same) || !now.ModTime().Equal(same.ModTime()) {
+		t.Error("a file that did not change has another number or time")
+	}
+	if newer, err := os.Stat(m.Path("d/changed")); err != nil || !newer.ModTime().After(same.ModTime()) || newer.Mode().Perm() != 0o755 {
+		t.Errorf("a file that changed: %v, %v", newer, err)
+	}
+	killed := m.KillEngine()
+	m.NextEngine(killed)
+	wantTwo(t, m)
+	check(t, os.WriteFile(m.Path("d/changed"), []byte("mine\n"), 0))
+	lab.Actor("switch", m.Point, "one").OK()
+	wantContent(t, m.Path("d/changed"), "mine\n")
+	check(t, os.Remove(m.Path("d/changed")))
+	lab.Actor("switch", m.Point, "two").OK()
+	wantAbsent(t, m.Path("d/changed"))
+	if listed := lab.Actor("list").OK(); !strings.Contains(listed, repo.ID(t, "two").String()[:12]) {
+		t.Errorf("list says %q", listed)
+	}
+	if r := lab.Actor("switch", m.Point, "nowhere"); r.Code != 2 || !strings.Contains(r.Stderr, "nowhere") {
+		t.Errorf("an unknown revision: exit status %d, %q", r.Code, r.Stderr)
+	}
+	if r := lab.Actor("switch", "/", "one"); r.Code == 0 {
+		t.Error("what is no mount was switched")
+	}
+}
+
+// TestAReaderNeverSeesTwoCommitsInOneListing switches a thousand times between two commits whose directory has other names, while
+// somebody lists it all the time.
+func TestAReaderNeverSeesTwoCommitsInOneListing(t *testing.T) {
+	t.Parallel()
+	repo := origintest.NewRepo(t)
+	for _, branch := range []string{"one", "two"} {
+		repo.Git(t, "checkout", "-q", "-b", branch)
+		repo.Remove(t, "d")
+		for _, name := range "abcdefghijklmnopqrst" {
+			repo.Write(t, "d/"+branch+"-"+string(name), branch, 0o644)
+		}
+		repo.Write(t, "d/both", branch, 0o644)
+		repo.Commit(t, branch)
+	}
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir + "@one"})
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		listings := 0
+		defer func() { done <- listings }()
+		for ; ; listings++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			entries, err := os.ReadDir(m.Path("d"))
+			count := map[string]int{}
+			for _, e := range entries {
+				branch, _, _ := strings.Cut(e.Name(), "-")
+				count[branch]++
+			}
+			if err != nil || count["both"] != 1 || count["one"]+count["two"] != 20 || count["one"] != 0 && count["two"] != 0 {
+				t.Errorf("a listing of %v, %v", count, err)
+			}
+			if b, err := os.ReadFile(m.Path("d/both")); err != nil || string(b) != "one" && string(b) != "two" {
+				t.Errorf("a file reads %q, %v", b, err)
+			}
+		}
+	}()
+	c := controlOf(t, lab, m.Point)
+	for i := range 1000 {
+		branch := []string{"two", "one"}[i%2]
+		_, err := c.Switch(t.Context(), branch)
+		check(t, err)
+		if b, err := os.ReadFile(m.Path("d/both")); err != nil || string(b) != branch {
+			t.Fatalf("after the switch to %s the file reads %q, %v", branch, b, err)
+		}
+	}
+	close(stop)
+	t.Logf("%d listings", <-done)
+}
+
+// controlOf reaches a mount's server as other programs do, by what list says.
+func controlOf(t *testing.T, lab *testfs.Lab, point string) *control.Client {
+	t.Helper()
+	var rows []struct{ Mountpoint, Control string }
+	check(t, json.Unmarshal([]byte(lab.Actor("list", "--json").OK()), &rows))
+	for _, r := range rows {
+		if r.Mountpoint == point {
+			return control.Dial(r.Control)
+		}
+	}
+	t.Fatalf("list does not have %s", point)
+	return nil
+}
+
+func TestAMountFollowsABranch(t *testing.T) {
+	t.Parallel()
+	repo := twoCommits(t)
+	lab := suite.New(t)
+	repo.Git(t, "branch", "moving", "one")
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir + "@moving", Flags: []string{"--follow=50ms"}})
+	wantOne(t, m)
+	repo.Git(t, "branch", "-f", "moving", "two")
+	within(t, "the move", func() bool { return strings.Contains(lab.Actor("status", m.Point).OK(), repo.ID(t, "two").String()) })
+	within(t, "the new names", func() bool { _, err := os.Stat(m.Path("d/come")); return err == nil })
+	wantTwo(t, m)
+}
+
+// within waits for what must happen soon.
+func within(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !happened(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no sign of %s", what)
+		}
+	}
+}
+
+func TestAChangelistOfAServer(t *testing.T) {
+	t.Parallel()
+	repo := twoCommits(t)
+	lab := suite.New(t)
+	url := lab.Mono(repo.Dir, "--head", "one", "--cl", "ABC=two", "--cl", "SUB=two", "--cl-path", "SUB=d")
+	m := lab.Mount(testfs.Spec{Origin: url, Flags: []string{"--cl", "ABC"}})
+	wantNames(t, m.Path("d"), "changed come link same")
+	wantContent(t, m.Path("dir"), "a file\n")
+	status := lab.Actor("status", m.Point).OK()
+	for _, want := range []string{"ABC", "modified", "d/changed", "deleted", "d/gone"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("status has no %q:\n%s", want, status)
+		}
+	}
+	lab.Actor("cl", m.Point, "--clear").OK()
+	wantOne(t, m)
+	if r := lab.Actor("cl", m.Point, "NONE"); r.Code != 2 || !strings.Contains(r.Stderr, "NONE") {
+		t.Errorf("an unknown changelist: exit status %d, %q", r.Code, r.Stderr)
+	}
+	if r := lab.Actor("cl", m.Point, "SUB"); r.Code != 2 || !strings.Contains(r.Stderr, "--cl-path") {
+		t.Errorf("a changelist of a directory, without it: exit status %d, %q", r.Code, r.Stderr)
+	}
+	wantOne(t, m)
+	lab.Actor("cl", m.Point, "SUB", "--cl-path", "d").OK()
+	wantNames(t, m.Path("d"), "changed come link same")
+	killed := m.KillEngine()
+	m.NextEngine(killed)
+	wantNames(t, m.Path("d"), "changed come link same")
+	wantContent(t, m.Path("dir/file"), "file\n")
+	wantAbsent(t, filepath.Join(m.Upper, "d"))
+}
+
+func TestMakeBuildsWhatASwitchChanged(t *testing.T) {
+	t.Parallel()
+	repo := origintest.NewRepo(t)
+	repo.Write(t, "Makefile", "out: in\n\tcp in out\n", 0o644)
+	repo.Write(t, "in", "first\n", 0o644)
+	first := repo.Commit(t, "first")
+	repo.Write(t, "in", "second\n", 0o644)
+	repo.Commit(t, "second")
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir})
+	for _, rev := range []string{first.String(), "main", first.String()} { // back to an older commit as well
+		lab.Run(testfs.Command{Dir: m.Point}, "make", "-s").OK()
+		lab.Actor("switch", m.Point, rev).OK()
+		lab.Run(testfs.Command{Dir: m.Point}, "make", "-s").OK()
+		wantContent(t, m.Path("out"), read(t, m.Path("in")))
+	}
+	if said := lab.Run(testfs.Command{Dir: m.Point}, "make").OK(); !strings.Contains(said, "up to date") {
+		t.Errorf("make builds again: %q", said)
+	}
+}
