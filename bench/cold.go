@@ -149,22 +149,22 @@ func (c *cold) warm(ctx context.Context) error {
 		if tree.old != tree.head {
 			paths = append(paths, tree.oldPaths()...)
 		}
-		if _, err := c.fetch(ctx, name, c.trips[0], paths); err != nil {
+		if _, _, err := c.fetch(ctx, name, c.trips[0], paths); err != nil {
 			return fmt.Errorf("origin: %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// fetch runs the plain client and returns the seconds that it took.
-func (c *cold) fetch(ctx context.Context, tree string, trip time.Duration, paths []string) (float64, error) {
+// fetch runs the plain client and returns the seconds that it took, and those of its processors' time.
+func (c *cold) fetch(ctx context.Context, tree string, trip time.Duration, paths []string) (took, cpu float64, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	task, err := json.Marshal(floorTask{Base: c.url(tree, trip), Paths: paths, Parallel: c.parallel})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -173,16 +173,16 @@ func (c *cold) fetch(ctx context.Context, tree string, trip time.Duration, paths
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	answer, err := cmd.Output()
 	if err != nil {
-		return 0, fmt.Errorf("plain client: %w", errors.Join(err, context.Cause(ctx)))
+		return 0, 0, fmt.Errorf("plain client: %w", errors.Join(err, context.Cause(ctx)))
 	}
 	var got floorOutcome
 	if err := json.Unmarshal(answer, &got); err != nil {
-		return 0, fmt.Errorf("plain client: %w", err)
+		return 0, 0, fmt.Errorf("plain client: %w", err)
 	}
 	if got.Error != "" {
-		return 0, fmt.Errorf("plain client: %s", got.Error)
+		return 0, 0, fmt.Errorf("plain client: %s", got.Error)
 	}
-	return time.Duration(got.Nanos).Seconds(), nil
+	return time.Duration(got.Nanos).Seconds(), (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), nil
 }
 
 // tally takes a repository's counts since the last time. Asked at the first round trip time, it is no part of them.

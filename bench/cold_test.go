@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -164,5 +165,20 @@ func TestAManyTaskThatCannotBeReadIsAnError(t *testing.T) {
 		if err := serveMany(strings.NewReader(in), new(bytes.Buffer)); err == nil {
 			t.Errorf("%q went unnoticed", in)
 		}
+	}
+}
+
+func TestADaemonsProcessorTime(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{cmd: &exec.Cmd{Process: self}}
+	before, err := d.cpu()
+	for now := before; err == nil && now == before; { // ends when this loop has used a hundredth of a second
+		now, err = d.cpu()
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -47,10 +47,13 @@ func (t *turn) against(measure string, v float64) {
 	row.Floor = append(row.Floor, v)
 }
 
-// floor runs the plain client and records its time.
+// floor runs the plain client and records its times.
 func (t *turn) floor(ctx context.Context, tree string, paths []string) error {
-	took, err := t.fetch(ctx, tree, t.trip, paths)
-	t.against("time", took)
+	took, cpu, err := t.fetch(ctx, tree, t.trip, paths)
+	if err == nil {
+		t.against("time", took)
+		t.against(cpuTime, cpu)
+	}
 	return err
 }
 

@@ -83,6 +83,24 @@ func (d *daemon) peak() int64 {
 	return kib << 10
 }
 
+// cpu is the processors' time that it has used, in seconds.
+func (d *daemon) cpu() (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name before may have anything in it
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("stat of process %d: %q", d.cmd.Process.Pid, b)
+	}
+	var user, system float64
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		return 0, fmt.Errorf("stat of process %d: %w", d.cmd.Process.Pid, err)
+	}
+	const ticks = 100 // USER_HZ
+	return (user + system) / ticks, nil
+}
+
 func startFuseOverlay(ctx context.Context, s *site) (*stand, error) {
 	if _, err := exec.LookPath("fuse-overlayfs"); err != nil {
 		return nil, fmt.Errorf("%w: fuse-overlayfs is not installed (package fuse-overlayfs)", errLeftOut)
