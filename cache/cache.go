@@ -56,7 +56,7 @@ type Store struct {
 }
 
 // Open returns the Store in cfg.Dir. It fails with one line that names the directory and the remedy when nothing can be
-// written there.
+// written there, unless that is for want of space.
 func Open(cfg Config) (*Store, error) {
 	if cfg.MemoryBytes <= 0 {
 		cfg.MemoryBytes = defaultMemory

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,11 +20,14 @@ import (
 // disk is the second tier: Dir/objects/ab/cdef… with one file an object. What is not atomic is immutable.
 type disk struct {
 	objects string
-	temp    *tempDir
+	tmp     string // what temp is in
 	usage   *usage
 	boot    time.Time     // files changed before it have to prove themselves again
 	seq     atomic.Uint64 // names temp files
 	closed  atomic.Bool   // takes no more objects
+
+	mu   sync.Mutex // held by who looks for temp
+	temp *tempDir   // protected by mu; nil: the disk was too full for it
 }
 
 func openDisk(dir string) (*disk, error) {
@@ -31,25 +35,47 @@ func openDisk(dir string) (*disk, error) {
 		return nil, errors.New("no directory named")
 	}
 	objects := filepath.Join(dir, "objects")
-	if err := os.MkdirAll(dir, 0o700); err != nil { // private: it holds source code
+	if err := os.MkdirAll(dir, 0o700); err != nil && !full(err) { // private: it holds source code
 		return nil, err
 	}
-	if err := os.MkdirAll(objects, 0o755); err != nil {
+	if err := os.MkdirAll(objects, 0o755); err != nil && !full(err) {
 		return nil, err
 	}
 	boot, err := bootTime()
 	if err != nil {
 		return nil, err
 	}
-	temp, err := claimTemp(filepath.Join(dir, "tmp"))
-	if err != nil {
+	d := &disk{objects: objects, tmp: filepath.Join(dir, "tmp"), usage: newUsage(dir), boot: boot}
+	if _, err := d.ownTemp(); err != nil && !full(err) {
 		return nil, err
 	}
-	return &disk{objects: objects, temp: temp, usage: newUsage(dir), boot: boot}, nil
+	return d, nil
+}
+
+// full tells whether an error is that of a disk without space.
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+// ownTemp returns the Store's directory for temp files. On a disk that is full there may be none yet.
+func (d *disk) ownTemp() (*tempDir, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.temp == nil {
+		temp, err := claimTemp(d.tmp)
+		if err != nil {
+			return nil, err
+		}
+		d.temp = temp
+	}
+	return d.temp, nil
 }
 
 func (d *disk) close() error {
 	d.closed.Store(true)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.temp == nil {
+		return nil
+	}
 	return d.temp.release()
 }
 
@@ -103,11 +129,15 @@ func (d *disk) create() (*os.File, error) {
 	if d.closed.Load() {
 		return nil, os.ErrClosed
 	}
-	name := filepath.Join(d.temp.path, strconv.FormatUint(d.seq.Add(1), 36))
+	temp, err := d.ownTemp()
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Join(temp.path, strconv.FormatUint(d.seq.Add(1), 36))
 	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
 	f, err := os.OpenFile(name, flags, 0o444)
 	if errors.Is(err, fs.ErrNotExist) { // someone emptied the cache under us
-		if err = os.MkdirAll(d.temp.path, 0o700); err == nil {
+		if err = os.MkdirAll(temp.path, 0o700); err == nil {
 			f, err = os.OpenFile(name, flags, 0o444)
 		}
 	}

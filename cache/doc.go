@@ -32,8 +32,8 @@
 // time of a file says when it was used last; touch sets it, since a file system may not. It is at most an hour old, and a file
 // that was used in the last ten seconds stays whatever the limit says. Processes without a limit count what they put, too.
 //
-//	usage        how much the objects take: a hint, made exact by each scan; may be deleted
-//	sweep.lock   held by who scans and deletes
+// How much the objects take stands in the file usage: a hint, made exact by each scan. Who scans and deletes holds the
+// directory objects flocked.
 //
 // # Objects that arrive
 //

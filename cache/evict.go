@@ -117,39 +117,48 @@ type Collected struct {
 
 // collect scans, and deletes the objects that were used longest ago, so many that what want says of all objects' bytes becomes
 // free, but none that was used after before. The caller has the sweep's lock. A file that somebody has open, or copies from,
-// stays readable there.
-func (d *disk) collect(want func(total int64) int64, before time.Time) (c Collected, err error) {
-	start, err := d.usage.change(0, func(c count) count { return c })
-	if err != nil {
-		return c, err
-	}
+// stays readable there. When quit is closed it ends early, with os.ErrClosed.
+func (d *disk) collect(quit <-chan struct{}, want func(total int64) int64, before time.Time) (c Collected, err error) {
+	start, uncounted := d.usage.change(0, func(c count) count { return c }) // a full disk may not take the first count
 	err = d.scan(func(f file) error {
 		c.Objects++
 		c.Bytes += occupied(f.size)
-		return nil
+		return ended(quit)
 	})
 	if o := (&oldest{want: want(c.Bytes)}); err == nil && o.want > 0 {
 		err = d.scan(func(f file) error {
 			if f.used < before.UnixNano() {
 				o.offer(f)
 			}
-			return nil
+			return ended(quit)
 		})
 		slices.SortFunc(o.files, func(a, b file) int { return cmp.Compare(a.used, b.used) })
 		for _, f := range o.files {
-			if err == nil && d.evict(f) {
+			if err = errors.Join(err, ended(quit)); err != nil {
+				break
+			}
+			if d.evict(f) {
 				c.Removed++
 				c.Freed += occupied(f.size)
 			}
 		}
 	}
-	if err != nil {
+	if err != nil || uncounted != nil { // what is deleted by now is counted still, which the next scan finds
 		return c, err
 	}
 	_, err = d.usage.change(0, func(now count) count { // what came during the scan counts on top, found by it or not
 		return count{bytes: max(0, c.Bytes-c.Freed) + max(0, now.bytes-start.bytes), scanned: time.Now()}
 	})
 	return c, err
+}
+
+func ended(quit <-chan struct{}) error {
+	select {
+	case <-quit:
+		return os.ErrClosed
+	default:
+		return nil
+	}
 }
 
 // evict deletes a file, unless it was used or replaced since it was found.
@@ -162,8 +171,7 @@ func (d *disk) evict(f file) bool {
 // sweeping runs f while no other Store or process collects in this directory. With unix.LOCK_NB it returns errBusy at once
 // if another does.
 func (d *disk) sweeping(flags int, f func() error) error {
-	path := filepath.Join(filepath.Dir(d.objects), "sweep.lock")
-	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	lock, err := os.Open(d.objects)
 	if err != nil {
 		return err
 	}
@@ -172,7 +180,7 @@ func (d *disk) sweeping(flags int, f func() error) error {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return errBusy
 		}
-		return fmt.Errorf("lock %s: %w", path, err)
+		return fmt.Errorf("lock %s: %w", d.objects, err)
 	}
 	return f()
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // The functions in this file are for a directory that other processes may use at the same time. They make nothing in it but
-// locks and the count; one that is not there gives fs.ErrNotExist.
+// the count; one that is not there gives fs.ErrNotExist.
 
 // Info describes a directory's disk tier.
 type Info struct {
@@ -77,7 +77,7 @@ func Collect(dir string, size int64) (c Collected, err error) {
 	}
 	sweepTemp(filepath.Join(dir, "tmp"))
 	err = d.sweeping(0, func() error {
-		c, err = d.collect(func(total int64) int64 {
+		c, err = d.collect(nil, func(total int64) int64 {
 			if size < 0 {
 				return 0
 			}

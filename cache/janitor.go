@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 const (
 	// defaultFresh is how long an object stays at least, so that who waited for it can read it.
 	defaultFresh = 10 * time.Second
+	// emergencyFresh takes its place when an object has nowhere else to go.
+	emergencyFresh = time.Second
 
 	// lookEvery is how often a Store looks what others have added, and scanEvery how often somebody makes the count exact.
 	lookEvery = time.Minute
@@ -27,8 +30,8 @@ type janitor struct {
 	once  sync.Once
 	done  sync.WaitGroup
 
-	full   sync.Mutex // held by who makes room on a full disk
-	barren time.Time  // protected by full; when there was nothing to delete
+	full   sync.Mutex   // held by who makes room on a full disk
+	barren [2]time.Time // protected by full; when there was nothing to delete, by whether it was an emergency
 }
 
 func newJanitor(s *Store, limit int64, fresh time.Duration) *janitor {
@@ -82,14 +85,14 @@ func (j *janitor) look() (again bool) {
 	if !over && time.Since(c.scanned) < scanEvery {
 		return false
 	}
-	found, err := j.collect(unix.LOCK_NB, func(total int64) int64 {
+	found, err := j.collect(unix.LOCK_NB, j.fresh, func(total int64) int64 {
 		if j.limit == 0 || total <= j.limit {
 			return 0
 		}
 		return total - j.limit/10*9
 	})
 	switch {
-	case errors.Is(err, errBusy):
+	case errors.Is(err, errBusy), errors.Is(err, os.ErrClosed):
 		return over
 	case err != nil:
 		j.s.log.Warn("cache cannot be scanned for its size", "error", err)
@@ -99,28 +102,32 @@ func (j *janitor) look() (again bool) {
 }
 
 // makeRoom deletes objects because writing failed with cause, if that is a full disk, and tells whether writing again may
-// help. need is how many bytes are to come.
-func (j *janitor) makeRoom(cause error, need int64) bool {
-	if !errors.Is(cause, unix.ENOSPC) && !errors.Is(cause, unix.EDQUOT) {
+// help. need is how many bytes are to come; in an emergency memory cannot take them.
+func (j *janitor) makeRoom(cause error, need int64, emergency bool) bool {
+	if !full(cause) {
 		return false
+	}
+	age, barren := j.fresh, &j.barren[0]
+	if emergency {
+		age, barren = min(age, emergencyFresh), &j.barren[1]
 	}
 	j.full.Lock()
 	defer j.full.Unlock()
-	if time.Since(j.barren) < j.fresh {
+	if time.Since(*barren) < age {
 		return false // nothing has become old since
 	}
-	c, err := j.collect(0, func(total int64) int64 { return max(need, total/10) })
+	c, err := j.collect(0, age, func(total int64) int64 { return max(need, total/10) })
 	if c.Freed == 0 {
-		j.barren = time.Now()
+		*barren = time.Now()
 		return false
 	}
 	j.s.log.Info("cache disk is full; objects that were used longest ago were deleted", "objects", c.Removed, "bytes", c.Freed, "error", err)
 	return true
 }
 
-func (j *janitor) collect(flags int, want func(total int64) int64) (c Collected, err error) {
+func (j *janitor) collect(flags int, age time.Duration, want func(total int64) int64) (c Collected, err error) {
 	err = j.s.disk.sweeping(flags, func() error {
-		c, err = j.s.disk.collect(want, time.Now().Add(-j.fresh))
+		c, err = j.s.disk.collect(j.quit, want, time.Now().Add(-age))
 		return err
 	})
 	j.s.counters.evicted.Add(uint64(c.Removed))

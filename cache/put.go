@@ -81,7 +81,7 @@ func checkLength(id object.ID, n, size int64) error {
 // putLarge spools to a temp file and gives it the object's name once it has proved itself.
 func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader) (_ int64, err error) {
 	f, err := s.disk.create()
-	if err != nil && s.janitor.makeRoom(err, max(size, 0)) {
+	if err != nil && s.janitor.makeRoom(err, max(size, 0), s.emergency(size)) {
 		f, err = s.disk.create()
 	}
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 	defer s.disk.discard(f) // finds nothing once the file has been published
 	buf := s.buffers.take()
 	defer s.buffers.give(buf)
-	sp := newSpool(insistent{f, s.janitor}, kind, size)
+	sp := newSpool(insistent{f, s.janitor, s.emergency(size)}, kind, size)
 	if size > SmallMax {
 		sp.stream = s.arrivals.begin(id, f, size)
 		defer func() { sp.stream.end(err, sp.soFar()) }()
@@ -113,7 +113,7 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 		return 0, s.mismatch(id)
 	}
 	err = s.disk.publish(f, id, sp.n)
-	if err != nil && s.janitor.makeRoom(err, block) {
+	if err != nil && s.janitor.makeRoom(err, block, s.emergency(sp.n)) {
 		err = s.disk.place(f.Name(), id, sp.n)
 	}
 	if err != nil {
@@ -126,17 +126,22 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 // roomForSmall is how much room is made for a small object on a full disk: others will follow.
 const roomForSmall = 16 * SmallMax
 
+// emergency tells whether an object of this size, -1 if it is not known, would not fit into memory.
+func (s *Store) emergency(size int64) bool { return size < 0 || size > s.overflow.limit }
+
 // insistent writes to a file, and makes room when the disk is full.
 type insistent struct {
 	f       *os.File
 	janitor *janitor
+	// emergency: see makeRoom.
+	emergency bool
 }
 
 // Write implements io.Writer.
 func (w insistent) Write(b []byte) (n int, err error) {
 	for {
 		k, err := w.f.Write(b[n:])
-		if n += k; err == nil || !w.janitor.makeRoom(err, roomForSmall) {
+		if n += k; err == nil || !w.janitor.makeRoom(err, roomForSmall, w.emergency) {
 			return n, err
 		}
 	}
@@ -181,7 +186,7 @@ func (s *Store) writeOut(id object.ID, b []byte) bool {
 		return true
 	}
 	err := s.disk.write(id, b)
-	if err != nil && s.janitor.makeRoom(err, roomForSmall) {
+	if err != nil && s.janitor.makeRoom(err, roomForSmall, false) {
 		err = s.disk.write(id, b)
 	}
 	if err != nil {

@@ -68,16 +68,59 @@ func TestAFullDiskMakesRoom(t *testing.T) {
 	}
 }
 
-// TestAFullDiskKeepsWhatIsFresh: what somebody may be about to read is not deleted for others.
+// TestAFullDiskKeepsWhatIsFresh: what somebody may be about to read is not deleted for what memory can take.
 func TestAFullDiskKeepsWhatIsFresh(t *testing.T) {
-	c := fullOfOld(t, 200_000)
-	s := c.open(t, Config{MemoryBytes: 2 << 20, fresh: 10_000 * time.Hour})
-	want := body(1000, 3<<20)
-	if _, err := s.Put(object.Blob, object.Sum(object.Blob, want), int64(len(want)), bytes.NewReader(want)); !errors.Is(err, unix.ENOSPC) {
-		t.Errorf("Put = %v; want ENOSPC", err)
+	for name, memory := range map[string]int64{"room in memory": 4 << 20, "none in memory": 2 << 20} {
+		t.Run(name, func(t *testing.T) {
+			c := fullOfOld(t, 200_000)
+			s := c.open(t, Config{MemoryBytes: memory, fresh: 10_000 * time.Hour})
+			want := body(1000, 3<<20)
+			id := object.Sum(object.Blob, want)
+			if _, err := s.Put(object.Blob, id, int64(len(want)), bytes.NewReader(want)); err != nil {
+				t.Fatal(err)
+			}
+			if n, ok := s.Size(id); !ok || n != int64(len(want)) {
+				t.Errorf("Size = %d, %v", n, ok)
+			}
+			if deleted := len(c.left()) < len(c.ids); deleted != (memory < 3<<20) {
+				t.Errorf("%d of %d objects left", len(c.left()), len(c.ids))
+			}
+		})
 	}
-	if got := len(c.left()); got != len(c.ids) {
-		t.Errorf("%d of %d objects left", got, len(c.ids))
+}
+
+// TestADiskThatIsFullFromTheStart: a Store opens all the same, and uses the disk when there is room.
+func TestADiskThatIsFullFromTheStart(t *testing.T) {
+	c := newCrowd(t)
+	if err := unix.Mount("none", c.dir, "tmpfs", 0, "size=4m,nr_inodes=2"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(c.dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(c.dir+"/filler", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := c.open(t, Config{})
+	for i, size := range []int{1000, 2 << 20} {
+		want := body(i, size)
+		id := object.Sum(object.Blob, want)
+		if _, err := s.Put(object.Blob, id, int64(size), bytes.NewReader(want)); err != nil {
+			t.Fatal(err)
+		}
+		s.Sync()
+		if i == 0 {
+			if err := unix.Mount("none", c.dir, "", unix.MS_REMOUNT, "nr_inodes=100"); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		readsBack(t, s, id, want)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
