@@ -32,6 +32,20 @@ func (o *overflow) bytes(id object.ID) ([]byte, bool) {
 	return b, ok
 }
 
+// hold keeps an object that waits for the disk, if there is room: what waits may not be let go.
+func (o *overflow) hold(id object.ID, b []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.items[id]; ok {
+		return true
+	}
+	if o.used.Load()+int64(len(b)) > o.limit {
+		return false
+	}
+	o.keep(id, b)
+	return true
+}
+
 // add keeps an object and lets the oldest go to make room; false when it is larger than the whole.
 func (o *overflow) add(id object.ID, b []byte) bool {
 	if int64(len(b)) > o.limit {
@@ -45,10 +59,15 @@ func (o *overflow) add(id object.ID, b []byte) bool {
 	for o.used.Load()+int64(len(b)) > o.limit {
 		o.delete(o.order[0])
 	}
+	o.keep(id, b)
+	return true
+}
+
+// keep needs mu.
+func (o *overflow) keep(id object.ID, b []byte) {
 	o.items[id] = b
 	o.order = append(o.order, id)
 	o.used.Add(int64(len(b)))
-	return true
 }
 
 // remove forgets an object that has reached the disk after all.

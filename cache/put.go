@@ -22,7 +22,7 @@ func (s *Store) PutBytes(kind object.Kind, id object.ID, b []byte) error {
 	}
 	switch {
 	case empty(id):
-	case len(b) <= SmallMax && s.overflow.add(id, b) && s.behind.put(id, b):
+	case len(b) <= SmallMax && s.overflow.hold(id, b) && s.behind.put(id, b):
 	case !s.writeOut(id, b) && !s.overflow.add(id, b):
 		return fmt.Errorf("put object %s: %d bytes fit neither on disk nor in memory", id, len(b))
 	}

@@ -139,3 +139,25 @@ func (z *zeros) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// TestWhatWaitsForTheDiskIsThere: more objects than memory has room for are put faster than they are written.
+func TestWhatWaitsForTheDiskIsThere(t *testing.T) {
+	s, err := cache.Open(cache.Config{Dir: t.TempDir(), MemoryBytes: 400 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var ids []object.ID
+	for i := range uint64(600) {
+		b := payload(i, 8<<10)
+		ids = append(ids, object.Sum(object.Blob, b))
+		if err := s.PutBytes(object.Blob, ids[i], b); err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []uint64{i, i / 2, i - min(i, 55)} {
+			if _, ok := s.Bytes(ids[at]); !ok {
+				t.Fatalf("object %d is not there after %d", at, i)
+			}
+		}
+	}
+}
