@@ -270,7 +270,7 @@ func BenchmarkCollect(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer d.close()
+	defer func() { _ = d.close() }()
 	removed := 0
 	for b.Loop() {
 		b.StopTimer()

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -94,6 +95,8 @@ func (j *janitor) look() (again bool) {
 	switch {
 	case errors.Is(err, errBusy), errors.Is(err, os.ErrClosed):
 		return over
+	case errors.Is(err, fs.ErrNotExist): // somebody emptied the cache
+		return false
 	case err != nil:
 		j.s.log.Warn("cache cannot be scanned for its size", "error", err)
 		return false

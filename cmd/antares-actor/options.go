@@ -186,6 +186,11 @@ func (o *mountOptions) complete() error {
 	if o.ephemeral && filepath.Dir(filepath.Dir(o.upper)) != filepath.Join(stateDir(), "uppers") {
 		return fmt.Errorf("%w: --ephemeral would remove --upper %s: give one of them", errUsage, o.upper)
 	}
+	return o.absolute()
+}
+
+// absolute makes paths absolute.
+func (o *mountOptions) absolute() error {
 	for _, p := range []*string{&o.upper, &o.work, &o.cache, &o.logFile, &o.stats} {
 		if *p == "" {
 			continue
