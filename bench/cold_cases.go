@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -191,7 +192,7 @@ func coldTar(tree string) func(context.Context, *turn) error {
 		t.note("time", took)
 		t.note(cpuTime, cpu)
 		t.note("requests", float64(got.Requests))
-		t.note("requests at once, mean", got.Busy.Seconds()/took)
+		t.note("requests at once, mean", math.Round(got.Busy.Seconds()/took*10)/10)
 		t.note("objects asked for again", float64(got.Repeated))
 		return nil
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -114,7 +116,8 @@ each byte twice more on the same cores.) There is no loss, no slow start and no 
 Each run has a mount that has never been: an empty cache, on an ext4 made for the whole, and a kernel that knows nothing of it.
 That it was cold is checked by the requests that the server got. In each round the plain client and the mount take turns. The
 plain client knows the ids of all objects beforehand, asks for %d at once by the same protocol, and does nothing with what
-comes: no hashing, no disk, no listings. Origin, plain client, engine and reader share the machine's cores.
+comes: no hashing, no disk, no listings. What pinning the head asks for, the root's tree more than once, is no part of the
+counts of objects. Origin, plain client, engine and reader share the machine's cores.
 `
 
 func (r *coldReport) markdown() string {
@@ -191,10 +194,10 @@ func (a asked) text(unit string) string {
 	return strings.TrimSpace(fmt.Sprintf("at most %g %s", a.limit, unit))
 }
 
-// amount writes a number of a measure; counts are whole where they can be.
+// amount writes a number of a measure. One without a unit is a count or a mean of counts, where the last digit may matter.
 func amount(v float64, unit string) string {
 	if unit == "" {
-		return fmt.Sprintf("%.4g", v)
+		return strconv.FormatFloat(math.Round(v*1e4)/1e4, 'f', -1, 64)
 	}
 	return digits(v) + " " + unit
 }

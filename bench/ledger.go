@@ -24,7 +24,8 @@ type span struct{ from, to time.Time }
 type tallied struct {
 	Requests int
 	Routes   map[string]int // by path; all blobs are one
-	Repeated int            // requests for objects, by the route of each, that had been asked for before
+	Repeated int            // requests for objects, by the route of each, that had been asked for before; without the root's
+	Root     int            // requests for the root's tree: to pin the head takes more than one, since it may move
 	AtOnce   int            // most requests that were under way at one time, as their client saw it
 	Busy     time.Duration  // the time that requests were under way, all together
 	Bytes    int64          // of bodies
@@ -38,8 +39,10 @@ const (
 	listingRoute = "/api/v1/tree/content-hash"
 )
 
-// listings is how many requests were for a directory, by either route.
-func (t tallied) listings() int { return t.Routes[rawTreeRoute] + t.Routes[listingRoute] }
+// listings is how many requests were for a directory, by either route; those for the root's tree count as one.
+func (t tallied) listings() int {
+	return t.Routes[rawTreeRoute] + t.Routes[listingRoute] - max(0, t.Root-1)
+}
 
 // watch puts the ledger before a handler.
 func (l *ledger) watch(h http.Handler) http.Handler {
@@ -68,13 +71,16 @@ func (l *ledger) take(lag time.Duration) tallied {
 	defer l.mu.Unlock()
 	t := tallied{Routes: make(map[string]int), Bytes: l.bytes, AtOnce: atOnce(l.spans, lag)}
 	for url, n := range l.urls {
-		path, _, _ := strings.Cut(url, "?")
+		path, query, _ := strings.Cut(url, "?")
 		if strings.HasPrefix(path, blobRoute) {
 			path = blobRoute
 		}
 		t.Routes[path] += n
 		t.Requests += n
-		if path == blobRoute || path == rawTreeRoute || path == listingRoute {
+		switch {
+		case path == rawTreeRoute && (query == "path=%2F" || query == "path=/"):
+			t.Root += n
+		case path == blobRoute, path == rawTreeRoute, path == listingRoute:
 			t.Repeated += n - 1
 		}
 	}

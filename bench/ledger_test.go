@@ -13,12 +13,12 @@ func TestALedgerCountsByRouteAndObject(t *testing.T) {
 	h := l.watch(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "12345") }))
 	for _, url := range []string{
 		blobRoute + "aa", blobRoute + "bb", blobRoute + "aa", rawTreeRoute + "?path=/a", rawTreeRoute + "?path=/b",
-		listingRoute + "?path=/a", "/api/v1/latest-commit?path=/", "/api/v1/latest-commit?path=/",
+		listingRoute + "?path=/a", rawTreeRoute + "?path=%2F", rawTreeRoute + "?path=%2F", "/api/v1/latest-commit?path=/", "/api/v1/latest-commit?path=/",
 	} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, url, nil))
 	}
 	got := l.take(0)
-	if got.Requests != 8 || got.Routes[blobRoute] != 3 || got.listings() != 3 || got.Bytes != 40 {
+	if got.Requests != 10 || got.Routes[blobRoute] != 3 || got.listings() != 4 || got.Root != 2 || got.Bytes != 50 {
 		t.Errorf("counted %+v", got)
 	}
 	if got.Repeated != 1 {
