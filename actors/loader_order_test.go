@@ -254,12 +254,10 @@ func TestAPanicWhileAMountEndsLeavesNothingUnderWay(t *testing.T) {
 	waitFor(t, "the panic", panicked.Load)
 	s.passAll() // those that the loader has forgotten
 	check(t, <-ended)
-	in := 0
 	s.mu.Lock()
-	in = len(s.waiting)
-	s.mu.Unlock()
-	if in != 0 {
-		t.Errorf("%d under way", in)
+	defer s.mu.Unlock()
+	if n := len(s.waiting); n != 0 {
+		t.Errorf("%d under way", n)
 	}
 }
 

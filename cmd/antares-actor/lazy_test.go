@@ -44,7 +44,7 @@ func TestMountingIsBoundedWorkWhateverTheRepositorysSize(t *testing.T) {
 	var counts []string
 	for _, repo := range []*origintest.Repo{small, bigRepo(t)} {
 		srv, lab := newServer(t, repo.Dir), suite.New(t)
-		m := lab.Mount(testfs.Spec{Origin: srv.URL})
+		m := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--prefetch", "off"}})
 		asked := srv.take()
 		for _, url := range asked {
 			if !strings.HasPrefix(url, "/api/v1/latest-commit?path=%2F") && url != "/api/v1/file/tree?path=%2F" {
@@ -65,7 +65,7 @@ func TestOnlyWhatIsLookedAtIsFetched(t *testing.T) {
 	t.Parallel()
 	repo := bigRepo(t)
 	srv, lab := newServer(t, repo.Dir), suite.New(t)
-	m := lab.Mount(testfs.Spec{Origin: srv.URL})
+	m := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--prefetch", "off"}})
 	mounting := len(srv.take())
 	steps := []struct {
 		what, script string
@@ -91,7 +91,7 @@ func TestOnlyWhatIsLookedAtIsFetched(t *testing.T) {
 		}
 	}
 	m.Unmount()
-	again := lab.Mount(testfs.Spec{Origin: srv.URL, Upper: m.Upper})
+	again := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--prefetch", "off"}, Upper: m.Upper})
 	if got := len(srv.take()); got > mounting {
 		t.Errorf("mounting again made %d requests, the first time %d", got, mounting)
 	}
@@ -106,7 +106,7 @@ func TestManyReadersOfOneFileFetchItOnce(t *testing.T) {
 	t.Parallel()
 	repo := bigRepo(t)
 	srv, lab := newServer(t, repo.Dir), suite.New(t)
-	m := lab.Mount(testfs.Spec{Origin: srv.URL})
+	m := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--prefetch", "off"}})
 	srv.take()
 	lab.Shell(m.Point, "for i in $(seq 16); do cat a1/b2/c/f3 & pids=\"${pids-} $!\"; done; for p in $pids; do wait $p; done")
 	asked := srv.take()
@@ -121,7 +121,7 @@ func TestNothingIsFetchedByBeingListed(t *testing.T) {
 	t.Parallel()
 	repo := importRepo(t, map[string]string{"a/x": "x", "b/y": "y"})
 	srv, lab := newServer(t, repo.Dir), suite.New(t)
-	m := lab.Mount(testfs.Spec{Origin: srv.URL, Detach: true})
+	m := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--prefetch", "off"}, Detach: true})
 	srv.take()
 	lab.Actor("list").OK()
 	if _, err := os.Lstat(m.Point); err != nil {

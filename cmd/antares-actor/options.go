@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 
 	"github.com/antares-actor/antares-actor/actors"
@@ -38,6 +37,7 @@ type mountOptions struct {
 	cacheMax string // of cacheSize, as given
 	verify   bool
 	prefetch string
+	warm     []string
 	logLevel string
 	logFile  string
 	stats    string
@@ -73,6 +73,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.fixed, "no-redirect", false, "refuse to rename directories that a lower layer has, as overlayfs with redirect_dir=off")
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
 	f.StringVar(&o.prefetch, "prefetch", defaultPrefetch, "bytes that may be fetched ahead of their use, as 64MiB; off: none")
+	f.StringArrayVar(&o.warm, "warm", nil, "fetch what matches PATTERN once it is mounted, behind what is asked for; a directory means all below it; repeat it")
 	f.IntVar(&o.fetches, "fetches", defaultFetches, "how many requests may be under way at the origin at once")
 	f.StringVar(&o.cacheMax, "cache-size", "", "delete what was used longest ago when the content cache takes more, such as 20GiB (default no limit)")
 	f.BoolVar(&o.verify, "cache-verify", false, "hash large files of the content cache each time they are opened there")
@@ -99,29 +100,6 @@ const defaultWatchdog = 30 * time.Second
 
 // defaultFetches is what the HTTP driver keeps connections for.
 const defaultFetches = 64
-
-// defaultPrefetch is actors.DefaultPrefetch as a user writes it.
-const defaultPrefetch = "64MiB"
-
-func (o *mountOptions) checkFetches() error {
-	if o.fetches <= 0 {
-		return fmt.Errorf("%w: --fetches %d: give a number above 0", errUsage, o.fetches)
-	}
-	_, err := o.prefetchBudget()
-	return err
-}
-
-// prefetchBudget returns --prefetch as a mount's spec has it.
-func (o *mountOptions) prefetchBudget() (int64, error) {
-	if o.prefetch == "off" || o.prefetch == "0" {
-		return -1, nil
-	}
-	n, err := humanize.ParseBytes(o.prefetch)
-	if err != nil || n == 0 || n > math.MaxInt64 {
-		return 0, fmt.Errorf("%w: --prefetch %q: give a size as 64MiB, or off", errUsage, o.prefetch)
-	}
-	return int64(n), nil
-}
 
 // followTime is how often --follow asks by default: a request each time, and two more when the revision moved.
 const followTime = 30 * time.Second
@@ -166,11 +144,8 @@ func (o *mountOptions) complete() error {
 	if o.gids, err = parseRanges("--map-gid", o.mapGID); err != nil {
 		return err
 	}
-	if err := o.checkFetches(); err != nil {
+	if err := o.checkNumbers(); err != nil {
 		return err
-	}
-	if o.watchdog < 0 {
-		return fmt.Errorf("%w: --watchdog %v: give a time, or 0", errUsage, o.watchdog)
 	}
 	if o.follow < 0 {
 		return fmt.Errorf("%w: --follow=%v: give a time", errUsage, o.follow)
@@ -243,7 +218,7 @@ func (o *mountOptions) args() []string {
 	for _, opt := range []struct {
 		flag   string
 		values []string
-	}{{"--lower", o.lowers}, {"--map-uid", o.mapUID}, {"--map-gid", o.mapGID}} {
+	}{{"--lower", o.lowers}, {"--warm", o.warm}, {"--map-uid", o.mapUID}, {"--map-gid", o.mapGID}} {
 		for _, value := range opt.values {
 			args = append(args, opt.flag, value)
 		}

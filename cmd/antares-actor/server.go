@@ -85,6 +85,7 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 	defer s.uncontrol(log)
 	s.announce(log, m, takesOver(s.session))
 	defer s.reportProgress(m, log)()
+	defer s.warmUp(m, log)()
 	if err := s.untilDone(ctx, m, log); err != nil {
 		return err
 	}
@@ -124,6 +125,24 @@ func (s *server) uncontrol(log *slog.Logger) {
 	if err := s.asked.Close(); err != nil {
 		log.Debug("control", slog.Any("error", err))
 	}
+}
+
+// warmUp begins to fetch what --warm names. The function that it returns waits for the end, which is the mount's at the latest.
+func (s *server) warmUp(m *actors.Mount, log *slog.Logger) (wait func()) {
+	if len(s.warm) == 0 {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var last actors.WarmProgress
+		err := m.Warm(context.Background(), s.warm, func(p actors.WarmProgress) { last = p })
+		if errors.Is(err, actors.ErrUnmounted) {
+			return
+		}
+		log.Info("warm", slog.Uint64("files", last.Done), slog.Uint64("bytes", last.Bytes), slog.Any("error", err))
+	}()
+	return func() { <-done }
 }
 
 // announce tells whoever waits that the mount can be used; people last: the watchdog begins when the supervisor knows.
