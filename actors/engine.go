@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"runtime"
 	"sync/atomic"
+
+	"github.com/antares-actor/antares-actor/internal/lfs"
 )
 
 // Config is what an engine is made of.
@@ -30,6 +32,7 @@ type Engine struct {
 	cancel  context.CancelFunc
 	mounts  atomic.Pointer[[]*Mount] // published by the engine actor
 	closed  atomic.Bool              // set by Close
+	lfs     *lfs.Content             // the content store of mounts with Git LFS; immutable
 }
 
 // NewEngine starts an engine. It returns an error for an incomplete Config only.
@@ -40,7 +43,7 @@ func NewEngine(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	e := &Engine{cfg: cfg, stage: newStage(cfg.Log), workers: make(chan struct{}, 4*runtime.GOMAXPROCS(0))}
+	e := &Engine{cfg: cfg, stage: newStage(cfg.Log), workers: make(chan struct{}, 4*runtime.GOMAXPROCS(0)), lfs: lfs.NewContent(cfg.Content)}
 	e.stage.probe = cfg.probe
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.mounts.Store(&[]*Mount{})
@@ -53,6 +56,9 @@ func NewEngine(cfg Config) (*Engine, error) {
 // Mount mounts spec and returns when it can be used. The context bounds the mounting, not the mount.
 func (e *Engine) Mount(ctx context.Context, spec MountSpec) (*Mount, error) {
 	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	if err := e.wrapLFS(&spec); err != nil {
 		return nil, err
 	}
 	cmd := &startMount{ctx: ctx, mount: &Mount{engine: e, spec: spec, done: make(chan struct{})}}

@@ -163,7 +163,7 @@ func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at
 		upper:   layer.NewPassthrough(store),
 		local:   local,
 		fixed:   spec.Fixed,
-		dicfuse: layer.NewDicfuse(e.cfg.Content, at.path, at.commit.Time, spec.UID, spec.GID),
+		dicfuse: layer.NewDicfuse(src.content, at.path, at.commit.Time, spec.UID, spec.GID),
 		pins:    newPins(at),
 		moved:   spec.Moved,
 	}

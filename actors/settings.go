@@ -18,7 +18,7 @@ func (m *Mount) storeConfig() upper.Config {
 
 func (m *Mount) source() *source {
 	return &source{
-		origin: m.spec.Origin, content: m.engine.cfg.Content, made: new(madeTrees), log: m.engine.cfg.Log, fetches: m.spec.Fetches,
+		origin: m.spec.Origin, content: m.content(), made: new(madeTrees), log: m.engine.cfg.Log, fetches: m.spec.Fetches,
 	}
 }
 

@@ -35,6 +35,7 @@ type MountSpec struct {
 	Work       string        // work directory; "" is Upper + ".work"
 	Fetches    int           // how many fetches of this mount may be under way at once; 0: as many as the engine's
 	Prefetch   int64         // bytes that may be fetched ahead of their use; 0: DefaultPrefetch; negative: nothing is fetched ahead
+	LFS        bool          // files of Git LFS show instead of their pointers; the origin must be remote.LargeFiles
 	Volatile   bool          // promotions do not wait for the disk; an upper that was not unmounted cleanly is refused then
 	Fixed      bool          // directories of lower layers cannot be renamed (EXDEV), as in overlayfs without redirects
 	UID, GID   uint32        // whom the repository's files belong to

@@ -153,7 +153,7 @@ func (c *helperCall) option(option string) error {
 func (c *helperCall) set(name, value string) bool {
 	if on := map[string]*bool{
 		"ro": &c.kernel.ReadOnly, "noexec": &c.kernel.NoExec, "suid": &c.kernel.Suid, "dev": &c.kernel.Dev,
-		"volatile": &c.volatile, "copy_up_on_open": &c.eager, "offline": &c.offline, "no_keeper": &c.alone, "remount": &c.remount,
+		"volatile": &c.volatile, "lfs": &c.lfs, "copy_up_on_open": &c.eager, "offline": &c.offline, "no_keeper": &c.alone, "remount": &c.remount,
 	}[name]; on != nil {
 		*on = true
 		return true

@@ -27,6 +27,7 @@ type mountOptions struct {
 	follow   time.Duration // 0: never
 	cl       actors.Changelist
 	offline  bool
+	lfs      bool
 	upper    string
 	work     string
 	volatile bool
@@ -61,6 +62,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.lowers, "lower", nil, "dir:PATH, a local directory above the origin, or alone; repeat it, topmost first")
 	f.StringVar(&o.rev, "rev", "", "commit, tag or branch to mount (default the origin's head)")
 	f.StringVar(&o.path, "path", "", "directory of the repository to mount (default all of it)")
+	f.BoolVar(&o.lfs, "lfs", false, "show the files of Git LFS instead of the pointers to them")
 	f.BoolVar(&o.offline, "offline", false, "never ask the origin: show what the cache has, and the commit that --rev stood for last")
 	f.DurationVar(&o.follow, "follow", 0, "ask the origin so often whether the revision moved, and switch to it; without a time, each "+followTime.String())
 	f.Lookup("follow").NoOptDefVal = followTime.String()
@@ -209,7 +211,7 @@ func (o *mountOptions) args() []string {
 		{"--read-only", o.kernel.ReadOnly}, {"--noexec", o.kernel.NoExec}, {"--dev", o.kernel.Dev}, {"--suid", o.kernel.Suid},
 		{"--noatime", o.kernel.NoAccessTimes}, {"--strictatime", o.kernel.StrictAccessTimes},
 		{"--over", o.over}, {"--ephemeral", o.ephemeral}, {"--no-keeper", o.alone}, {"--volatile", o.volatile},
-		{"--cache-verify", o.verify}, {"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager}, {"--offline", o.offline},
+		{"--cache-verify", o.verify}, {"--no-redirect", o.fixed}, {"--copy-up-on-open", o.eager}, {"--offline", o.offline}, {"--lfs", o.lfs},
 	} {
 		if opt.on {
 			args = append(args, opt.flag)
@@ -235,7 +237,7 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 	return actors.MountSpec{
 		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Changelist: o.cl, Follow: o.follow, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: ownerIn(o.uids, os.Getuid()), GID: ownerIn(o.gids, os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
-		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches, Prefetch: budget,
+		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches, Prefetch: budget, LFS: o.lfs,
 	}
 }
 

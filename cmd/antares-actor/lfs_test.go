@@ -1,0 +1,155 @@
+package main_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/antares-actor/antares-actor/internal/testfs"
+	"github.com/antares-actor/antares-actor/remote/origintest"
+)
+
+// lfsFiles are a repository's files of Git LFS.
+func lfsFiles() map[string]string {
+	return map[string]string{
+		"huge.bin": largeText(12 << 20), "big.bin": largeText(600 << 10), "dir/small.bin": largeText(5000), "dir/tiny.bin": "t",
+		"tool": "#!/bin/sh\necho it runs\n", "lost.bin": largeText(700 << 10), "bad.bin": largeText(800 << 10),
+	}
+}
+
+// lfsPath is where git-lfs keeps a file, and lfsPointer what git has instead.
+func lfsPath(repo *origintest.Repo, text string) string {
+	oid := lfsOID(text)
+	return filepath.Join(repo.Dir, ".git", "lfs", "objects", oid[:2], oid[2:4], oid)
+}
+
+func lfsPointer(text string) string {
+	return fmt.Sprintf("version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", lfsOID(text), len(text))
+}
+
+func lfsOID(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// lfsRepo has them, as git-lfs would leave them after a fetch; but lost.bin was not fetched, and bad.bin is damaged.
+func lfsRepo(t *testing.T) *origintest.Repo {
+	t.Helper()
+	repo := origintest.NewRepo(t)
+	for path, text := range lfsFiles() {
+		mode := os.FileMode(0o644)
+		if path == "tool" {
+			mode = 0o755
+		}
+		repo.Write(t, path, lfsPointer(text), mode)
+		content := []byte(text)
+		switch path {
+		case "lost.bin":
+			continue
+		case "bad.bin":
+			content = bytes.Clone(content)
+			content[1000] ^= 1
+		}
+		at := lfsPath(repo, text)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, content, 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	repo.Write(t, "like.bin", strings.Replace(lfsPointer("like"), "sha256", "sha512", 1), 0o644)
+	repo.Commit(t, "with large files")
+	return repo
+}
+
+// TestGitLFS: with --lfs files show where the commit has pointers, each with its own size, which costs no download.
+func TestGitLFS(t *testing.T) {
+	t.Parallel()
+	repo := lfsRepo(t)
+	files := lfsFiles()
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin, Cache: lab.Path("cache-one"), Flags: []string{"--lfs"}})
+		for path, text := range files {
+			if got := lab.Shell(m.Point, "stat -c %s "+path); got != fmt.Sprintln(len(text)) {
+				t.Errorf("%s has %s bytes, want %d", path, got, len(text))
+			}
+		}
+		if got := m.Unmount(); got.OriginBytes > 500<<10 {
+			t.Errorf("%d bytes were fetched for the sizes", got.OriginBytes)
+		}
+
+		m = lab.Mount(testfs.Spec{Origin: origin, Flags: []string{"--lfs"}, EIO: true})
+		for _, path := range []string{"huge.bin", "big.bin", "dir/small.bin", "dir/tiny.bin", "tool"} {
+			wantContent(t, m.Path(path), files[path]) // whose size nobody asked for
+		}
+		for _, path := range []string{"lost.bin", "bad.bin"} {
+			r := lab.Run(testfs.Command{Dir: m.Point}, "cat", path)
+			if !strings.Contains(r.Stderr, "Input/output error") {
+				t.Errorf("%s: exit status %d, %q, want an Input/output error", path, r.Code, r.Stderr)
+			}
+		}
+		if log := m.Log(); !strings.Contains(log, lfsOID(files["lost.bin"])) {
+			t.Errorf("the log does not name the file that is not there: %s", log)
+		}
+		wantContent(t, m.Path("like.bin"), strings.Replace(lfsPointer("like"), "sha256", "sha512", 1))
+		wantContent(t, m.Path("README.md"), "# corpus\n")
+		lab.Shell(m.Point, `
+			test "$(./tool)" = 'it runs'
+			printf X | dd of=huge.bin bs=1 seek=5000000 conv=notrunc status=none
+			echo more >> big.bin; truncate -s 10 dir/small.bin; mv dir/tiny.bin moved; cp --reflink=auto tool tool2`)
+		huge := files["huge.bin"]
+		wantContent(t, m.Path("huge.bin"), huge[:5000000]+"X"+huge[5000001:])
+		wantContent(t, m.InUpper("big.bin"), files["big.bin"]+"more\n")
+		wantContent(t, m.InUpper("dir/small.bin"), files["dir/small.bin"][:10])
+		wantContent(t, m.Path("moved"), "t")
+		wantContent(t, m.Path("tool2"), files["tool"])
+		m.Unmount()
+	})
+}
+
+// TestGitLFSOutlivesTheEngine and the network: the next engine knows what the store has, and asks for nothing that it has.
+func TestGitLFSOutlivesTheEngine(t *testing.T) {
+	t.Parallel()
+	repo := lfsRepo(t)
+	files := lfsFiles()
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Flags: []string{"--lfs"}})
+	wantContent(t, m.Path("big.bin"), files["big.bin"])
+	lab.Shell(m.Point, "ls -l huge.bin dir > /dev/null")
+	m.NextEngine(m.KillEngine())
+	for _, path := range []string{"big.bin", "dir/small.bin", "huge.bin"} {
+		wantContent(t, m.Path(path), files[path])
+	}
+	m.Unmount()
+	for _, path := range []string{"big.bin", "dir/small.bin", "huge.bin"} {
+		if err := os.Remove(lfsPath(repo, files[path])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m = lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Flags: []string{"--lfs", "--offline"}})
+	for _, path := range []string{"big.bin", "dir/small.bin", "huge.bin"} {
+		wantContent(t, m.Path(path), files[path])
+	}
+	m.Unmount()
+}
+
+// TestPointersShowWithoutLFS, also to a mount whose store has the files.
+func TestPointersShowWithoutLFS(t *testing.T) {
+	t.Parallel()
+	repo := lfsRepo(t)
+	lab := suite.New(t)
+	with := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Flags: []string{"--lfs"}})
+	without := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir})
+	for path, text := range lfsFiles() {
+		if path != "lost.bin" && path != "bad.bin" {
+			wantContent(t, with.Path(path), text)
+		}
+		wantContent(t, without.Path(path), lfsPointer(text))
+	}
+}
