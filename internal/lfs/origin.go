@@ -68,7 +68,7 @@ func (o origin) Blob(ctx context.Context, id object.ID) (remote.Blob, error) {
 		return remote.Blob{ReadCloser: joined{io.MultiReader(bytes.NewReader(start), b), b}, Size: b.Size}, nil
 	}
 	_ = b.Close()
-	p, err := o.keep(id, start)
+	p, _, err := o.keep(id, start)
 	if err != nil {
 		return remote.Blob{}, err
 	}
@@ -80,13 +80,13 @@ func readStart(r io.Reader) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, int64(maxPointer)+1))
 }
 
-// keep stores a pointer.
-func (o origin) keep(id object.ID, text []byte) (Pointer, error) {
+// keep stores a blob, and tells what it points to if it is a pointer.
+func (o origin) keep(id object.ID, text []byte) (p Pointer, isPointer bool, err error) {
 	if err := o.content.store.PutBytes(object.Blob, id, text); err != nil {
-		return Pointer{}, fmt.Errorf("pointer of Git LFS: %w", err)
+		return p, false, fmt.Errorf("pointer of Git LFS: %w", err)
 	}
-	p, _ := o.content.learn(id, text)
-	return p, nil
+	p, isPointer = o.content.learn(id, text)
+	return p, isPointer, nil
 }
 
 // look returns the size in bytes of what a blob, which has a pointer's size, stands for. A blob that is none is kept too:
@@ -107,12 +107,12 @@ func (o origin) look(ctx context.Context, id object.ID, size int64) (int64, erro
 	if err != nil {
 		return 0, err
 	}
-	p, err := o.keep(id, text)
+	p, isPointer, err := o.keep(id, text)
 	if err != nil {
 		return 0, err
 	}
-	if p.Size > 0 {
-		return p.Size, nil
+	if isPointer {
+		size = p.Size
 	}
 	return size, nil
 }

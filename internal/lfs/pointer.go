@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"math"
 	"strconv"
 
 	"github.com/antares-actor/antares-actor/internal/object"
@@ -25,26 +24,26 @@ type Pointer struct {
 	Size int64
 }
 
-// Parse reads a pointer, if b is one to the byte.
+// Parse reads a pointer, if b is one to the byte. What is none gives the zero Pointer.
 func Parse(b []byte) (Pointer, bool) {
-	var p Pointer
-	if !mayBe(int64(len(b))) {
-		return p, false
+	if p := parse(b); p.Size > 0 && bytes.Equal(p.Text(), b) { // there is one way to write it
+		return p, true
 	}
+	return Pointer{}, false
+}
+
+// parse reads what may be a pointer; where it fails Size is 0.
+func parse(b []byte) (p Pointer) {
 	sum, ok := bytes.CutPrefix(b, []byte(beforeSum))
-	if !ok {
-		return p, false
+	if !ok || !mayBe(int64(len(b))) {
+		return p
 	}
 	if _, err := hex.Decode(p.Sum[:], sum[:2*len(p.Sum)]); err != nil {
-		return p, false
+		return p
 	}
 	size := sum[2*len(p.Sum)+len(beforeSize):]
-	n, err := strconv.ParseUint(string(bytes.TrimSuffix(size, []byte("\n"))), 10, 64)
-	if err != nil || n == 0 || n > math.MaxInt64 {
-		return p, false
-	}
-	p.Size = int64(n)
-	return p, bytes.Equal(p.Text(), b) // there is one way to write it
+	p.Size, _ = strconv.ParseInt(string(bytes.TrimSuffix(size, []byte("\n"))), 10, 64) // beyond 63 bits: the largest, which differs
+	return p
 }
 
 // mayBe tells whether a blob of this size in bytes may be a pointer.
