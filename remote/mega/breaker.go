@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -18,20 +18,31 @@ var (
 	errStill = errors.New("the server still fails all requests") // of one that was sent before
 )
 
-// breaker keeps requests from a server that answers none. It opens after many failures in a row that lasted a while, lets
-// one request through after each pause, and closes with the first answer.
+const (
+	// A server that hangs fails slowly: so few attempts in a row, over so long a time, are enough as well.
+	slowTrip      = 4
+	slowTripAfter = 2 * time.Minute
+	// apart is the time without an attempt after which a failure does not belong to those before.
+	apart = 10 * time.Second
+)
+
+// breaker keeps requests from a server that answers none. It opens after failures in a row that are many and lasted a while,
+// lets one request through after each pause, and closes with the first answer.
 type breaker struct {
-	policy  circuitbreaker.CircuitBreaker[any]
-	lasting time.Duration
-	since   atomic.Int64 // when the first of the failures in a row was, in nanoseconds of the clock; 0: none
-	began   time.Time    // the clock's beginning; immutable
+	policy    circuitbreaker.CircuitBreaker[any] // holds requests back, and lets them through
+	trip      int
+	tripAfter time.Duration
+
+	mu     sync.Mutex // of the failures in a row
+	streak int
+	since  time.Time // when the first of their attempts began
+	last   time.Time // when the last one ended
 }
 
 func newBreaker(cfg Config, log *slog.Logger) *breaker {
 	return &breaker{
-		lasting: cfg.TripAfter, began: time.Now(),
-		policy: circuitbreaker.NewBuilder[any]().
-			WithFailureThreshold(cfg.Trip).WithSuccessThreshold(1).WithDelay(cfg.Pause).WithJitterFactor(0.2).
+		trip: int(cfg.Trip), tripAfter: cfg.TripAfter,
+		policy: circuitbreaker.NewBuilder[any]().WithFailureThreshold(cfg.Trip).WithSuccessThreshold(1).WithDelay(cfg.Pause).WithJitterFactor(0.2).
 			OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
 				log.Warn("circuit breaker", "state", e.NewState.String())
 			}).Build(),
@@ -41,24 +52,39 @@ func newBreaker(cfg Config, log *slog.Logger) *breaker {
 // allow tells whether a request may be sent; what became of it must be recorded then.
 func (b *breaker) allow() bool { return b.policy.TryAcquirePermit() }
 
-// record notes how an attempt ended.
-func (b *breaker) record(err error) {
+// record notes how an attempt ended that began at start.
+func (b *breaker) record(err error, start time.Time) {
 	status, answered := errors.AsType[*statusError](err)
 	switch {
-	case err == nil, answered && status.alive(), !answered && !errors.Is(err, remote.ErrUnavailable) && !left(err):
-		b.since.Store(0)
-		b.policy.RecordSuccess()
 	case left(err): // its caller did: nothing is known. But a probe must end, or no other would follow.
 		if b.policy.IsHalfOpen() {
 			b.policy.RecordFailure()
 		}
+	case err == nil, answered && status.alive(), !answered && !errors.Is(err, remote.ErrUnavailable):
+		b.mu.Lock()
+		b.streak = 0
+		b.mu.Unlock()
+		b.policy.RecordSuccess()
+	case b.policy.IsHalfOpen():
+		b.policy.RecordFailure()
 	default:
-		now := int64(time.Since(b.began)) + 1
-		b.since.CompareAndSwap(0, now)
-		if now-b.since.Load() >= int64(b.lasting) || b.policy.IsHalfOpen() {
-			b.policy.RecordFailure()
+		if b.failed(start, time.Now()) {
+			b.policy.Open()
 		}
 	}
+}
+
+// failed counts a failure, and tells whether that is enough.
+func (b *breaker) failed(start, end time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.streak == 0 || start.Sub(b.last) > apart {
+		b.streak, b.since = 0, start
+	}
+	b.streak++
+	b.last = end
+	lasted := end.Sub(b.since)
+	return b.streak >= b.trip && lasted >= b.tripAfter || b.streak >= slowTrip && lasted >= slowTripAfter
 }
 
 // left tells whether an attempt ended because nobody waited for it any longer.

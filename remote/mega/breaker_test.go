@@ -83,6 +83,36 @@ func TestAServerThatFailsIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestAServerThatHangsIsLeftAlone: whoever asks it one thing after the other does not wait for each.
+func TestAServerThatHangsIsLeftAlone(t *testing.T) {
+	s := new(switched)
+	inBubble(t, s, func(t *testing.T, o *mega.Client) {
+		s.set(origintest.Hang())
+		near(t, "all of 100 requests", took(func() {
+			for range 100 {
+				_, err := read(t.Context(), o, someID)
+				wantError(t, err, remote.ErrUnavailable, "")
+			}
+		}), 90*time.Second, 4*time.Minute)
+	})
+}
+
+// TestFailuresFarApartAreNoOutage: each of them has all its tries.
+func TestFailuresFarApartAreNoOutage(t *testing.T) {
+	s := new(switched)
+	inBubble(t, s, func(t *testing.T, o *mega.Client) {
+		s.set(origintest.Status(503))
+		for i := range 100 {
+			_, err := read(t.Context(), o, someID)
+			wantError(t, err, remote.ErrUnavailable, "503")
+			if n := int(s.asked.Load()); n != 5*(i+1) {
+				t.Fatalf("%d requests for %d blobs", n, i+1)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 // TestOneProbeAtATime lets many ask when the pause is over and the server still hangs.
 func TestOneProbeAtATime(t *testing.T) {
 	s := new(switched)

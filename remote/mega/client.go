@@ -35,7 +35,7 @@ type Config struct {
 	HedgeFloor time.Duration
 
 	Trip      uint          // attempts in a row that fail before requests are refused here; 0 is 100
-	TripAfter time.Duration // and for how long they must have failed; 0 is 2 s
+	TripAfter time.Duration // and for how long they must have failed; 0 is 2 s. Four in two minutes will do too.
 	Pause     time.Duration // between requests that try the server then; 0 is 1 s
 }
 

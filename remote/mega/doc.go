@@ -45,8 +45,8 @@
 // An answer later than 95 % of the last 512 (and than a floor) is asked for a second time, and the first of the two counts:
 // whole listings and small blobs, and the headers of large ones. At most one request in fifty is sent twice.
 //
-// A server that has answered nothing for two seconds and a hundred attempts is left alone: requests fail at once, one a
-// second tries whether it is back. What was half read waits for it.
+// A server that has answered nothing in two seconds and a hundred attempts, or in two minutes and four, is left alone: requests
+// fail at once, one a second tries whether it is back. What was half read waits for it.
 //
 // Failsafe-go has the policies (policy.go, breaker.go), for one attempt at a time: what it would do on the level of
 // http.RoundTripper ends where a body begins, which is where half of the trouble is.

@@ -135,7 +135,7 @@ func (p *policy[T]) once(exec failsafe.Execution[T], first bool, w *watch, attem
 	}
 	start := time.Now()
 	v, err := attempt(exec.Context(), w)
-	p.c.breaker.record(err)
+	p.c.breaker.record(err, start)
 	switch {
 	case err != nil && hedge:
 		return wait()

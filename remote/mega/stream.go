@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/antares-actor/antares-actor/remote"
 )
@@ -63,7 +64,7 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // restart asks for the bytes again, skips what was read, and reads on into p.
 func (s *stream) restart(p []byte, broke error) (n int, err error) {
-	s.c.breaker.record(broke)
+	s.c.breaker.record(broke, time.Now())
 	if s.restarts++; s.restarts > maxRestarts || !errors.Is(broke, remote.ErrUnavailable) {
 		return 0, broke
 	}
