@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"text/tabwriter"
@@ -68,11 +69,11 @@ func newStatusCommand() *cobra.Command {
 		Short: "Say what a mount shows",
 		Args:  exactArgs(1, "MOUNTPOINT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := dial(args[0])
-			if err != nil {
+			var s control.Status
+			err := ask(cmd.Context(), args[0], func(ctx context.Context, c *control.Client) (err error) {
+				s, err = c.Status(ctx)
 				return err
-			}
-			s, err := c.Status(cmd.Context())
+			})
 			if err != nil {
 				return err
 			}
@@ -108,12 +109,12 @@ func printStatus(s control.Status) {
 }
 
 // change asks the mount's server for a switch, and says what it did.
-func change(ctx context.Context, mountpoint string, ask func(context.Context, *control.Client) (control.Switched, error)) error {
-	c, err := dial(mountpoint)
-	if err != nil {
+func change(ctx context.Context, mountpoint string, do func(context.Context, *control.Client) (control.Switched, error)) error {
+	var did control.Switched
+	err := ask(ctx, mountpoint, func(ctx context.Context, c *control.Client) (err error) {
+		did, err = do(ctx, c)
 		return err
-	}
-	did, err := ask(ctx, c)
+	})
 	if err != nil {
 		return err
 	}
@@ -122,15 +123,22 @@ func change(ctx context.Context, mountpoint string, ask func(context.Context, *c
 	return nil
 }
 
-// dial finds the server of a mount.
-func dial(mountpoint string) (*control.Client, error) {
-	m, err := fusebridge.Find(mountpoint)
-	if err != nil {
-		return nil, err
+// nextServer is how long a mount may be without a server: the next one begins a second after one that died, at first.
+const nextServer = 15 * time.Second
+
+// ask asks a mount's server. If that dies, it asks the next one: everything that can be asked for can be asked for twice.
+func ask(ctx context.Context, mountpoint string, do func(context.Context, *control.Client) error) error {
+	for end := time.Now().Add(nextServer); ; time.Sleep(20 * time.Millisecond) {
+		m, err := fusebridge.Find(mountpoint)
+		if err != nil {
+			return err
+		}
+		r, known := records()[m.Mountpoint]
+		if !known {
+			return fmt.Errorf("%w: nobody is known to serve %s: is it another user's mount?", errUsage, mountpoint)
+		}
+		if err = do(ctx, control.Dial(r.Control)); !errors.Is(err, control.ErrNobody) || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
 	}
-	r, known := records()[m.Mountpoint]
-	if !known || r.Control == "" {
-		return nil, fmt.Errorf("%w: nobody is known to serve %s: is it another user's mount?", errUsage, mountpoint)
-	}
-	return control.Dial(r.Control), nil
 }
