@@ -88,7 +88,7 @@ func (p *policy[T]) run(ctx context.Context, begun bool, silence time.Duration, 
 	v, err := p.executor.WithContext(watched).GetWithExecution(func(exec failsafe.Execution[T]) (T, error) {
 		first := !begun && exec.IsFirstAttempt()
 		v, err := p.once(exec, first, w, attempt)
-		if err != nil && !exec.IsHedge() {
+		if err != nil && !exec.IsHedge() && !errors.Is(err, errStill) { // which says nothing of why
 			last.Store(&err)
 		}
 		if err == nil && !won.CompareAndSwap(false, true) {
@@ -100,7 +100,7 @@ func (p *policy[T]) run(ctx context.Context, begun bool, silence time.Duration, 
 	if err == nil {
 		return v, nil
 	}
-	if why := last.Load(); why != nil && (ctx.Err() != nil || errors.Is(context.Cause(watched), errSilence)) {
+	if why := last.Load(); why != nil && (ctx.Err() != nil || errors.Is(err, errStill) || errors.Is(context.Cause(watched), errSilence)) {
 		err = *why
 	}
 	switch {
