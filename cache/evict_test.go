@@ -133,6 +133,37 @@ func TestFreshObjectsStay(t *testing.T) {
 	}
 }
 
+// TestASlowObjectIsFreshWhenItIsHere, and not of the age of its first byte: somebody waits for the last.
+func TestASlowObjectIsFreshWhenItIsHere(t *testing.T) {
+	c := newCrowd(t)
+	s := c.open(t, Config{})
+	want := body(1, 3<<20)
+	id := object.Sum(object.Blob, want)
+	slow := func() {
+		files, err := filepath.Glob(filepath.Join(c.dir, "tmp", "*", "*"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("unfinished: %v, %v", files, err)
+		}
+		if err := os.Chtimes(files[0], time.Now().Add(-time.Hour), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Put(object.Blob, id, int64(len(want)), io.MultiReader(bytes.NewReader(want[:1<<20]), &pause{do: slow}, bytes.NewReader(want[1<<20:]))); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := lookAt(unix.AT_FDCWD, s.disk.path(id)); err != nil || time.Since(time.Unix(0, f.used)) > time.Minute {
+		t.Errorf("used %v, %v", time.Unix(0, f.used), err)
+	}
+}
+
+// pause does something in the middle of a body.
+type pause struct{ do func() }
+
+func (p *pause) Read([]byte) (int, error) {
+	p.do()
+	return 0, io.EOF
+}
+
 func TestUseIsNoted(t *testing.T) {
 	uses := map[string]func(*Store, object.ID) error{
 		"Bytes":  func(s *Store, id object.ID) error { s.Bytes(id); return nil },
