@@ -195,6 +195,17 @@ func (st *stream) advance(n int64) {
 	st.a.wake(false)
 }
 
+// closing says that the file is about to be closed and given its name. Whoever wants bytes in between waits for the end: told
+// that they are here he would find them nowhere, again and again.
+func (st *stream) closing() {
+	if st == nil {
+		return
+	}
+	st.as.mu.Lock()
+	defer st.as.mu.Unlock()
+	st.a.here = 0
+}
+
 // end says how the put went. so is what had been written by then.
 func (st *stream) end(err error, so proof) {
 	if st == nil {

@@ -113,6 +113,7 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 		return 0, s.mismatch(id)
 	}
 	s.disk.vouch(f) // it may have come slowly, and would look as if it had not been used since it began to
+	sp.stream.closing()
 	err = s.disk.publish(f, id, sp.n)
 	if err != nil && s.janitor.makeRoom(err, block, s.emergency(sp.n)) {
 		err = s.disk.place(f.Name(), id, sp.n)
