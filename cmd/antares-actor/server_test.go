@@ -15,6 +15,7 @@ import (
 type server struct {
 	URL string
 
+	mono  *monoserver.Server
 	mu    sync.Mutex // held to read and change what follows
 	asked []string   // URLs, in the order of arrival
 	pick  func(*http.Request) origintest.Fault
@@ -27,8 +28,8 @@ func newServer(t *testing.T, repo string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	s := new(server)
-	counting := origintest.Inject(monoserver.New(r, nil), func(r *http.Request) origintest.Fault {
+	s := &server{mono: monoserver.New(r, nil)}
+	counting := origintest.Inject(s.mono, func(r *http.Request) origintest.Fault {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.asked = append(s.asked, r.URL.String())
