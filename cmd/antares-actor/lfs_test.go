@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -37,6 +36,18 @@ func lfsOID(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// keepLFS puts a file where git-lfs keeps it.
+func keepLFS(t *testing.T, repo *origintest.Repo, text string) {
+	t.Helper()
+	at := lfsPath(repo, text)
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // lfsRepo has them, as git-lfs would leave them after a fetch; but lost.bin was not fetched, and bad.bin is damaged.
 func lfsRepo(t *testing.T) *origintest.Repo {
 	t.Helper()
@@ -47,21 +58,14 @@ func lfsRepo(t *testing.T) *origintest.Repo {
 			mode = 0o755
 		}
 		repo.Write(t, path, lfsPointer(text), mode)
-		content := []byte(text)
-		switch path {
-		case "lost.bin":
-			continue
-		case "bad.bin":
-			content = bytes.Clone(content)
-			content[1000] ^= 1
+		if path != "lost.bin" {
+			keepLFS(t, repo, text)
 		}
-		at := lfsPath(repo, text)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(at, content, 0o444); err != nil {
-			t.Fatal(err)
-		}
+	}
+	bad := []byte(lfsFiles()["bad.bin"])
+	bad[1000] ^= 1
+	if err := os.WriteFile(lfsPath(repo, lfsFiles()["bad.bin"]), bad, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	repo.Write(t, "like.bin", strings.Replace(lfsPointer("like"), "sha256", "sha512", 1), 0o644)
 	repo.Commit(t, "with large files")
@@ -152,4 +156,28 @@ func TestPointersShowWithoutLFS(t *testing.T) {
 		}
 		wantContent(t, without.Path(path), lfsPointer(text))
 	}
+}
+
+// TestGitLFSInAChangelist: what a changelist brings, moves and takes away is files, too, with the modes of the base.
+func TestGitLFSInAChangelist(t *testing.T) {
+	t.Parallel()
+	repo := lfsRepo(t)
+	files := lfsFiles()
+	first := repo.ID(t, "HEAD").String()
+	keepLFS(t, repo, "#!/bin/sh\necho it runs anew\n")
+	keepLFS(t, repo, largeText(300<<10))
+	repo.Write(t, "tool", lfsPointer("#!/bin/sh\necho it runs anew\n"), 0o755)
+	repo.Write(t, "new/one.bin", lfsPointer(largeText(300<<10)), 0o644)
+	repo.Write(t, "moved/big.bin", lfsPointer(files["big.bin"]), 0o644)
+	repo.Remove(t, "big.bin")
+	repo.Remove(t, "dir/tiny.bin")
+	second := repo.Commit(t, "changed").String()
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: lab.Mono(repo.Dir, "--head", first, "--cl", "A="+second), Flags: []string{"--lfs", "--cl", "A"}})
+	lab.Shell(m.Point, `
+		test "$(./tool)" = 'it runs anew'; test ! -e big.bin; test ! -e dir/tiny.bin
+		test "$(stat -c %s new/one.bin moved/big.bin huge.bin | tr '\n' ' ')" = '307200 614400 12582912 '`)
+	wantContent(t, m.Path("new/one.bin"), largeText(300<<10))
+	wantContent(t, m.Path("moved/big.bin"), files["big.bin"])
+	wantContent(t, m.Path("dir/small.bin"), files["dir/small.bin"])
 }
