@@ -233,8 +233,9 @@ func parentIno(dir *tree.Node) uint64 {
 	return dir.Ino
 }
 
-// LookupKnown is Lookup for a directory stream: ok only if the answer needs no waiting.
-func (f *FS) LookupKnown(who Caller, parent uint64, name string) (a tree.Attr, ok bool) {
+// LookupKnown is Lookup for a directory stream: ok only if the answer needs no waiting. stored says whether to look for a size
+// in the content store.
+func (f *FS) LookupKnown(who Caller, parent uint64, name string, stored bool) (a tree.Attr, ok bool) {
 	dir := f.core.index.Find(parent)
 	if dir == nil {
 		return a, false
@@ -245,6 +246,9 @@ func (f *FS) LookupKnown(who Caller, parent uint64, name string) (a tree.Attr, o
 	}
 	e, ok := t.Lookup(name)
 	if !ok || f.unseated(e.Node) || f.unlinked(e.Node) || f.misnumbered(e.Node) {
+		return a, false
+	}
+	if s := e.Node.State(); !stored && s.Where == tree.Lower && s.Size == tree.UnknownSize && s.Below == nil {
 		return a, false
 	}
 	n := f.core.index.Remember(e.Node, who.Request)

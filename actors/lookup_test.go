@@ -148,7 +148,7 @@ func TestUnknownNumbersAreStale(t *testing.T) {
 	if path, _, _ := r.fs.Path(ino); path != "?" {
 		t.Errorf("its path is %q", path)
 	}
-	if _, ok := r.fs.LookupKnown(nobodyWaits, ino, "x"); ok {
+	if _, ok := r.fs.LookupKnown(nobodyWaits, ino, "x", true); ok {
 		t.Error("found below it")
 	}
 }
@@ -184,19 +184,19 @@ func TestLookupKnownNeverWaits(t *testing.T) {
 	r := newRig(t)
 	g := r.origin.holdUp("")
 	defer close(g.open)
-	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "top.txt"); ok {
+	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "top.txt", true); ok {
 		t.Error("knows a directory that is not loaded")
 	}
 	if _, err := r.fs.Lookup(nobodyWaits, tree.RootIno, "none"); err == nil { // loads the root from the content store
 		t.Error("found")
 	}
-	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "top.txt"); ok {
+	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "top.txt", true); ok {
 		t.Error("knows a size that nobody has asked for")
 	}
-	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "none"); ok {
+	if _, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "none", true); ok {
 		t.Error("knows a name that is not there")
 	}
-	a, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "empty")
+	a, ok := r.fs.LookupKnown(nobodyWaits, tree.RootIno, "empty", true)
 	if !ok || a.Ino != tree.LowerIno("empty") {
 		t.Errorf("%+v, %v", a, ok)
 	}

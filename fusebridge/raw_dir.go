@@ -13,9 +13,14 @@ func (r *raw) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 	return r.list(cancel, in, func(e fuse.DirEntry, _ string) bool { return out.AddDirEntry(e) })
 }
 
+// missesAllowed is how many files of a listing may be looked for in the content store in vain. Of a directory that was just
+// fetched nothing is there, and each look costs a system call; of one that was read before, all is.
+const missesAllowed = 3
+
 // ReadDirPlus implements fuse.RawFileSystem. An entry whose attributes are not known here goes without them: a listing must
 // not fetch file contents to learn their sizes.
 func (r *raw) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	misses := 0
 	return r.list(cancel, in, func(e fuse.DirEntry, name string) bool {
 		entry := out.AddDirLookupEntry(e)
 		if entry == nil {
@@ -24,8 +29,10 @@ func (r *raw) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.Dir
 		if name == "." || name == ".." {
 			return true
 		}
-		if a, ok := r.fs.LookupKnown(caller(cancel, &in.InHeader), in.NodeId, name); ok {
+		if a, ok := r.fs.LookupKnown(caller(cancel, &in.InHeader), in.NodeId, name, misses < missesAllowed); ok {
 			r.fillEntry(&a, entry)
+		} else {
+			misses++
 		}
 		return true
 	})

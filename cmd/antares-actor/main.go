@@ -50,7 +50,7 @@ EXIT STATUS
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w: see %s --help", errUsage, err, cmd.CommandPath())
 	})
-	root.AddCommand(newMountCommand(), newUnmountCommand(), newUpgradeCommand(), newSwitchCommand(), newChangelistCommand(), newStatusCommand(),
+	root.AddCommand(newMountCommand(), newUnmountCommand(), newUpgradeCommand(), newSwitchCommand(), newChangelistCommand(), newStatusCommand(), newWarmCommand(),
 		newRunCommand(), newListCommand(), newMonoCommand(), newFsckCommand(), newCacheCommand(), newVersionCommand(),
 		newEngineCommand(), newKeeperCommand())
 	return root

@@ -51,6 +51,23 @@ func TestWarmFetchesAheadOfEverybody(t *testing.T) {
 	m.Unmount()
 }
 
+func TestTheVerbWarmReturnsWhenAllIsHere(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	srv, lab := newServer(t, repo.Dir), suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--prefetch", "off"}})
+	if said := lab.Actor("warm", m.Point, "third-party/buck-hello/c").OK(); !strings.HasPrefix(said, "2 files ") {
+		t.Errorf("it says %q", said)
+	}
+	srv.take()
+	lab.Shell(m.Point, "cat third-party/buck-hello/c/*")
+	if asked := requestKinds(srv.take()); asked["file/blob"] != 0 {
+		t.Errorf("what was warmed was asked for: %v", asked)
+	}
+	wantRefusal(t, lab, refusal{2, []string{"nothing/at/all"}}, "warm", m.Point, "nothing/at/all")
+	m.Unmount()
+}
+
 func TestPrefetchFlagsAreChecked(t *testing.T) {
 	lab := suite.New(t)
 	for _, flags := range [][]string{{"--prefetch", "much"}, {"--prefetch", "-1"}, {"--fetches", "0"}} {

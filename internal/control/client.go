@@ -50,30 +50,40 @@ func (c *Client) ClearChangelist(ctx context.Context) (s Switched, err error) {
 }
 
 func (c *Client) ask(ctx context.Context, method, route string, body, answer any) error {
+	resp, err := c.send(ctx, method, route, body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return fmt.Errorf("%w: answer: %w", ErrNobody, err)
+	}
+	return nil
+}
+
+// send makes a request and returns its answer, if that is no error.
+func (c *Client) send(ctx context.Context, method, route string, body any) (*http.Response, error) {
 	var in io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		in = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://mount/v1/mount"+route, in)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNobody, err)
+		return nil, fmt.Errorf("%w: %w", ErrNobody, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return refusal(resp)
+		defer func() { _ = resp.Body.Close() }()
+		return nil, refusal(resp)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
-		return fmt.Errorf("%w: answer: %w", ErrFailed, err)
-	}
-	return nil
+	return resp, nil
 }
 
 // refusal reads an error answer.

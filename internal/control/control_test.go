@@ -50,6 +50,14 @@ func (f *fake) SetChangelist(_ context.Context, cl actors.Changelist) (actors.Sw
 
 func (f *fake) ClearChangelist(context.Context) (actors.Switched, error) { return f.did("clear") }
 
+func (f *fake) Warm(_ context.Context, patterns []string, progress func(actors.WarmProgress)) error {
+	for i := range 3 {
+		progress(actors.WarmProgress{Files: 3, Done: uint64(i) + 1})
+	}
+	_, err := f.did("warm %v", patterns)
+	return err
+}
+
 func serve(t *testing.T) (*fake, string) {
 	t.Helper()
 	f, path := &fake{}, filepath.Join(t.TempDir(), "sock")
@@ -102,6 +110,22 @@ func TestErrorsTellWhoseFaultItIs(t *testing.T) {
 	}
 	if _, err := control.Dial(path + "x").Status(t.Context()); !errors.Is(err, control.ErrNobody) {
 		t.Errorf("without a server: %v", err)
+	}
+}
+
+func TestWarmTellsHowFarItIsAndHowItEnded(t *testing.T) {
+	f, path := serve(t)
+	c := control.Dial(path)
+	var last control.WarmProgress
+	follow := func(p control.WarmProgress) { last = p }
+	if err := c.Warm(t.Context(), []string{"a/**", "b"}, follow); err != nil || f.asked != "warm [a/** b]" || last.Here != 3 || !last.Done {
+		t.Errorf("%q, %+v, %v", f.asked, last, err)
+	}
+	for cause, want := range map[error]error{actors.ErrNoMatch: control.ErrRefused, actors.ErrOrigin: control.ErrFailed} {
+		f.err = cause
+		if err := c.Warm(t.Context(), nil, follow); !errors.Is(err, want) || last.Done {
+			t.Errorf("%v comes as %v", cause, err)
+		}
 	}
 }
 

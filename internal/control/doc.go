@@ -8,6 +8,7 @@
 //	POST   /v1/mount/switch      {"rev": "..."}            -> Switched
 //	PUT    /v1/mount/changelist  {"link": "...", "path": ""} -> Switched
 //	DELETE /v1/mount/changelist                            -> Switched
+//	POST   /v1/mount/warm        {"patterns": ["..."]}     -> a line of WarmProgress now and then; the last has the outcome
 //
 // A request lasts as long as what it asks for; who hangs up calls it off, as far as it has not begun.
 //

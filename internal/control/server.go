@@ -28,6 +28,7 @@ type Mount interface {
 	Switch(ctx context.Context, rev string) (actors.Switched, error)
 	SetChangelist(ctx context.Context, cl actors.Changelist) (actors.Switched, error)
 	ClearChangelist(ctx context.Context) (actors.Switched, error)
+	Warm(ctx context.Context, patterns []string, progress func(actors.WarmProgress)) error
 }
 
 // Server answers for one mount.
@@ -59,6 +60,7 @@ func Listen(path string, m Mount, log *slog.Logger) (*Server, error) {
 	mux.HandleFunc("POST /v1/mount/switch", s.switchTo)
 	mux.HandleFunc("PUT /v1/mount/changelist", s.setChangelist)
 	mux.HandleFunc("DELETE /v1/mount/changelist", s.clearChangelist)
+	mux.HandleFunc("POST /v1/mount/warm", s.warm)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	go func() {
 		defer close(s.done)
@@ -162,7 +164,7 @@ func (s *Server) answer(w http.ResponseWriter, body any, err error) {
 // statusCode tells what was asked wrongly from what went wrong.
 func statusCode(err error) int {
 	for _, wrong := range []error{
-		actors.ErrBadSpec, actors.ErrNoPath, actors.ErrNoChangelists, remote.ErrUnknownRev, remote.ErrNotFound,
+		actors.ErrBadSpec, actors.ErrNoPath, actors.ErrNoChangelists, actors.ErrNoMatch, remote.ErrUnknownRev, remote.ErrNotFound,
 		changelist.ErrBadChange, changelist.ErrConflict, changelist.ErrNotInBase,
 	} {
 		if errors.Is(err, wrong) {
