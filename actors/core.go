@@ -44,7 +44,8 @@ type core struct {
 	copyUp       *handle
 	notifier     *handle
 	loader       *handle
-	prefetcher   *handle // nil if nothing is fetched ahead
+	prefetcher   *handle  // nil if nothing is fetched ahead
+	profile      *profile // nil if what the job reads is not recorded
 	regions      regions
 }
 

@@ -15,7 +15,9 @@ type Config struct {
 	Content Content // shared by all mounts; the caller closes it, after the engine
 	Bridge  Bridge
 	Log     *slog.Logger // nil: slog.Default()
-	Fetches int          // how many fetches may be under way at once, of all mounts together; 0: 64
+	// Profiles is the directory for the profiles of mounts that have one; made if missing.
+	Profiles string
+	Fetches  int // how many fetches may be under way at once, of all mounts together; 0: 64
 
 	probe probe
 }

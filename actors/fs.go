@@ -64,7 +64,7 @@ func (f *FS) attr(who Caller, n *tree.Node) (tree.Attr, error) {
 	for range maxReloads {
 		s := n.State()
 		if s.Size == tree.UnknownSize && !f.core.source.sizer() {
-			f.core.touch(n, s, tree.Read)
+			f.core.touch(n, s, tree.Sized)
 		}
 		a, err := f.core.layerOf(s).Attr(n, s)
 		if !errors.Is(err, layer.ErrNotLoaded) {

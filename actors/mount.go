@@ -171,12 +171,16 @@ func (e *Engine) newCore(store *upper.Store, local *layer.Local, src *source, at
 	c.dicfuseActor = e.stage.spawn("dicfuse", 0, func(self *handle) behaviour { return &dicfuse{core: c, self: self} })
 	c.upperActor = e.stage.spawn("upper", 0, func(*handle) behaviour { return &upperLayer{core: c} })
 	c.copyUp = e.stage.spawn("copy-up", 0, func(self *handle) behaviour { return newCopyUp(c, self) })
-	if budget := prefetchBudget(spec); budget > 0 {
+	if spec.Origin != nil {
+		c.profile = loadProfile(e.cfg.Profiles, spec.Profile, c.log)
+	}
+	if budget := prefetchBudget(spec); budget > 0 || c.profile != nil {
 		c.prefetcher = e.stage.spawn("prefetch", 0, func(self *handle) behaviour { return newPrefetcher(c, self, budget) })
 	}
 	c.notifier = e.stage.spawn("notifier", 0, func(*handle) behaviour { return &notifier{core: c} })
 	c.root = tree.NewNode(tree.RootIno, c.spawnRegion(), typeDir, tree.Place{},
 		tree.State{Where: tree.Upper, Object: at.tree, UpperIno: store.Root().Ino(), Below: rootBelow(local)})
+	c.replay()
 	c.index.Remember(c.root, 0) // the kernel knows it without asking
 	c.index.Attach(journal)
 	return c
@@ -194,6 +198,7 @@ func (c *core) stop() {
 	c.stage.stop(c.copyUp, c.dicfuseActor, c.notifier, c.upperActor)
 	c.endFetches()
 	c.working.Wait()
+	c.profile.end(c)
 	if err := c.journal.Close(); err != nil {
 		c.log.Warn("node journal", slog.Any("error", err))
 	}

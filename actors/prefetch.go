@@ -22,8 +22,8 @@ const (
 
 // use is the fact that the job uses a node's content, or its listing, for the first time.
 type use struct {
-	Node   *tree.Node
-	Listed bool // a directory was read from its beginning, and not only passed
+	Node *tree.Node
+	How  tree.Use
 }
 
 // aheadFetched is the fact that a prefetch has ended.
@@ -55,6 +55,8 @@ func (p *prefetcher) receive(msg any) {
 		p.used(m)
 	case *aheadFetched:
 		p.fetched(m)
+	case *saveProfile:
+		p.core.profile.saveLater(p.core, p.self)
 	}
 }
 
@@ -66,10 +68,13 @@ func (c *core) touch(n *tree.Node, s *tree.State, how tree.Use) {
 	if c.prefetcher == nil || s.Object.IsZero() || s.Where == tree.Upper && !n.IsDir() || n.Used(how) {
 		return
 	}
+	if how == tree.Read && s.Size >= 0 && s.Size <= smallBlob && !n.IsDir() && n.Used(tree.Sized) { // says nothing new
+		return
+	}
 	if _, local := s.Local(); local && !n.IsDir() {
 		return
 	}
-	c.prefetcher.Tell(&use{Node: n, Listed: how == tree.Listed})
+	c.prefetcher.Tell(&use{Node: n, How: how})
 }
 
 func (p *prefetcher) used(m *use) {
@@ -79,6 +84,10 @@ func (p *prefetcher) used(m *use) {
 		dir, name = at.Parent, at.Name
 	}
 	path := p.core.dicfuse.Path(dir.OriginPath())
+	p.core.profile.note(path, name, m)
+	if p.budget == 0 {
+		return
+	}
 	f := p.frames[path]
 	if f != nil && f.id != dir.State().Object { // the mount shows another commit
 		p.retire(f.walk)
@@ -93,7 +102,7 @@ func (p *prefetcher) used(m *use) {
 	w := f.walk
 	switch {
 	case m.Node.IsDir():
-		if m.Listed {
+		if m.How == tree.Listed {
 			w.listed()
 		}
 		w.usedDir(f)
@@ -109,17 +118,17 @@ func (p *prefetcher) used(m *use) {
 func (p *prefetcher) begin(dir *tree.Node, path string, m *use) *frame {
 	state := dir.State()
 	payload, ok := p.core.source.here(state.Object)
-	if !ok || p.budget == 0 {
+	if !ok {
 		return nil // a listing that is a guess is in no store
 	}
 	if at := dir.Place(); at.Parent != nil {
 		above := p.frames[p.core.dicfuse.Path(at.Parent.OriginPath())]
-		if s := above.dir(at.Name); s != nil && s.child == nil && s.id == state.Object && (s.state != untouched || m.Listed) {
+		if s := above.dir(at.Name); s != nil && s.child == nil && s.id == state.Object && (s.state != untouched || m.How == tree.Listed) {
 			above.jump(s)
 			return p.expand(s, payload)
 		}
 	}
-	if m.Node.IsDir() && !m.Listed {
+	if m.Node.IsDir() && m.How != tree.Listed {
 		return nil
 	}
 	w := &walk{p: p, files: p.files, dirs: p.dirs, epoch: 1, pin: state.Pin}

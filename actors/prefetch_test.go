@@ -141,6 +141,7 @@ func TestReadingATreeInItsOrderKeepsAllPlacesBusy(t *testing.T) {
 	if st := r.mount.Stats(); st.Hits < dirs*files*9/10 || st.Demand.Blobs > dirs {
 		t.Errorf("%d hits, %d blobs on demand", st.Hits, st.Demand.Blobs)
 	}
+	r.settle() // what was answered has been told
 	var held int64
 	var frames int
 	in(r.fs.core.prefetcher, func() { p := r.prefetchState(); held, frames = p.held, len(p.frames) })

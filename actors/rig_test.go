@@ -58,6 +58,7 @@ type rig struct {
 
 	changelist Changelist
 	follow     time.Duration
+	profile    string
 	ahead      int64 // of the spec: its Prefetch; -1 if no option says otherwise
 	seen       atomic.Pointer[prefetcher]
 	*kernel
@@ -141,7 +142,7 @@ func newRig(t testing.TB, opts ...option) *rig {
 }
 
 func (r *rig) spec() MountSpec {
-	return MountSpec{Origin: r.origin, Rev: r.rev, Changelist: r.changelist, Follow: r.follow, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session, Prefetch: r.ahead}
+	return MountSpec{Origin: r.origin, Rev: r.rev, Changelist: r.changelist, Follow: r.follow, Mountpoint: "/nowhere", Upper: filepath.Join(r.dir, "upper"), UID: 7, GID: 8, Session: r.session, Prefetch: r.ahead, Profile: r.profile}
 }
 
 // mountAgain mounts, and hands the kernel the new file system.

@@ -34,13 +34,16 @@ type MountSpec struct {
 	Upper      string        // the writable directory, made if missing
 	Work       string        // work directory; "" is Upper + ".work"
 	Fetches    int           // how many fetches of this mount may be under way at once; 0: as many as the engine's
-	Prefetch   int64         // bytes that may be fetched ahead of their use; 0: DefaultPrefetch; negative: nothing is fetched ahead
-	LFS        bool          // files of Git LFS show instead of their pointers; the origin must be remote.LargeFiles
-	Volatile   bool          // promotions do not wait for the disk; an upper that was not unmounted cleanly is refused then
-	Fixed      bool          // directories of lower layers cannot be renamed (EXDEV), as in overlayfs without redirects
-	UID, GID   uint32        // whom the repository's files belong to
-	Over       bool          // the mountpoint may hold files, or another mount, which the mount hides
-	Kernel     KernelOptions
+	// Profile names what the mount is for, such as a build's target: what the job reads is recorded under that name, and fetched
+	// in that order at the next mount with it.
+	Profile  string
+	Prefetch int64  // bytes that may be fetched ahead of their use; 0: DefaultPrefetch; negative: nothing is fetched ahead
+	LFS      bool   // files of Git LFS show instead of their pointers; the origin must be remote.LargeFiles
+	Volatile bool   // promotions do not wait for the disk; an upper that was not unmounted cleanly is refused then
+	Fixed    bool   // directories of lower layers cannot be renamed (EXDEV), as in overlayfs without redirects
+	UID, GID uint32 // whom the repository's files belong to
+	Over     bool   // the mountpoint may hold files, or another mount, which the mount hides
+	Kernel   KernelOptions
 	// CopyUpOnOpen copies a file up when it is opened for writing, as overlayfs does, and not when it is first changed. Each
 	// open then costs a request.
 	CopyUpOnOpen bool
@@ -74,6 +77,8 @@ func (s *MountSpec) check() error {
 		return fmt.Errorf("%w: commit %s never moves: follow a branch or the head", ErrBadSpec, s.Rev)
 	case s.Mountpoint == "":
 		return fmt.Errorf("%w: no mountpoint", ErrBadSpec)
+	case len(profileFile(s.Profile)) > profileNameMax:
+		return fmt.Errorf("%w: profile name of %d bytes", ErrBadSpec, len(s.Profile))
 	case s.Fetches < 0:
 		return fmt.Errorf("%w: %d fetches at once", ErrBadSpec, s.Fetches)
 	case s.Origin != nil && !reflect.TypeOf(s.Origin).Comparable(): // fetches are told apart by it

@@ -39,6 +39,7 @@ type mountOptions struct {
 	verify   bool
 	prefetch string
 	warm     []string
+	profile  string
 	logLevel string
 	logFile  string
 	stats    string
@@ -76,6 +77,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.cache, "cache", cacheDir(), "content cache, shared by all mounts of this user")
 	f.StringVar(&o.prefetch, "prefetch", defaultPrefetch, "bytes that may be fetched ahead of their use, as 64MiB; off: none")
 	f.StringArrayVar(&o.warm, "warm", nil, "fetch what matches PATTERN once it is mounted, behind what is asked for; a directory means all below it; repeat it")
+	f.StringVar(&o.profile, "profile", "", "record what is read under this name, and fetch ahead what was read under it before")
 	f.IntVar(&o.fetches, "fetches", defaultFetches, "how many requests may be under way at the origin at once")
 	f.StringVar(&o.cacheMax, "cache-size", "", "delete what was used longest ago when the content cache takes more, such as 20GiB (default no limit)")
 	f.BoolVar(&o.verify, "cache-verify", false, "hash large files of the content cache each time they are opened there")
@@ -195,7 +197,7 @@ func (o *mountOptions) args() []string {
 	args := []string{"--upper", o.upper, "--cache", o.cache, "--log-level", o.logLevel, "--watchdog", o.watchdog.String(), "--fetches", strconv.Itoa(o.fetches), "--prefetch", o.prefetch}
 	for _, opt := range []struct{ flag, value string }{
 		{"--origin", o.origin}, {"--rev", o.rev}, {"--path", o.path}, {"--work", o.work}, {"--log-file", o.logFile},
-		{"--stats", o.stats}, {"--fsname", o.fsname}, {"--cache-size", o.cacheMax}, {"--cl", o.cl.Link}, {"--cl-path", o.cl.Path},
+		{"--stats", o.stats}, {"--profile", o.profile}, {"--fsname", o.fsname}, {"--cache-size", o.cacheMax}, {"--cl", o.cl.Link}, {"--cl-path", o.cl.Path},
 	} {
 		if opt.value != "" {
 			args = append(args, opt.flag, opt.value)
@@ -237,7 +239,7 @@ func (o *mountOptions) spec(origin remote.Origin, mountpoint string) actors.Moun
 	return actors.MountSpec{
 		Origin: origin, Lowers: lowers, Rev: o.rev, Path: o.path, Changelist: o.cl, Follow: o.follow, Mountpoint: mountpoint, Upper: o.upper, Work: o.work, Volatile: o.volatile,
 		UID: ownerIn(o.uids, os.Getuid()), GID: ownerIn(o.gids, os.Getgid()), Over: o.over, Kernel: o.kernel, FsName: o.fsname,
-		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches, Prefetch: budget, LFS: o.lfs,
+		UIDs: o.uids, GIDs: o.gids, Fixed: o.fixed, CopyUpOnOpen: o.eager, Fetches: o.fetches, Prefetch: budget, Profile: o.profile, LFS: o.lfs,
 	}
 }
 

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -73,4 +74,29 @@ func TestPrefetchFlagsAreChecked(t *testing.T) {
 	for _, flags := range [][]string{{"--prefetch", "much"}, {"--prefetch", "-1"}, {"--fetches", "0"}} {
 		wantRefusal(t, lab, refusal{2, flags}, append([]string{"mount", "--origin", "http://127.0.0.1:1"}, append(flags, lab.Mkdir("mnt"))...)...)
 	}
+}
+
+func TestAProfileIsFetchedAtTheNextMountOfItsName(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	srv, lab := newServer(t, repo.Dir), suite.New(t)
+	flags := []string{"--prefetch", "off", "--profile", "//hello:all"}
+	m := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: flags})
+	const job = "cat third-party/buck-hello/c/hello.c third-party/buck-hello/main.rs README.md > /dev/null"
+	lab.Shell(m.Point, job)
+	m.Unmount()
+	if err := os.RemoveAll(lab.Path("home", ".cache", "antares-actor", "objects")); err != nil {
+		t.Fatal(err)
+	}
+	srv.take()
+	m = lab.Mount(testfs.Spec{Origin: srv.URL, Flags: flags})
+	var asked []string
+	for requestKinds(asked)["file/blob"] < 3 { // by nobody but the profile
+		asked = append(asked, srv.take()...)
+	}
+	lab.Shell(m.Point, job)
+	if more := requestKinds(srv.take()); more["file/blob"] != 0 {
+		t.Errorf("asked for on demand: %v", more)
+	}
+	m.Unmount()
 }

@@ -50,7 +50,7 @@ func assemble(ctx context.Context, o *mountOptions, log *slog.Logger) (_ *parts,
 	if p.store, err = cache.Open(store); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	p.engine, err = actors.NewEngine(actors.Config{Content: p.store, Bridge: fusebridge.New(log), Log: log, Fetches: o.fetches})
+	p.engine, err = actors.NewEngine(actors.Config{Content: p.store, Bridge: fusebridge.New(log), Log: log, Fetches: o.fetches, Profiles: filepath.Join(o.cache, "profiles")})
 	return p, err
 }
 

@@ -108,6 +108,7 @@ type Use uint32
 const (
 	Read   Use = 1 << iota // of a file's content or a directory's names
 	Listed                 // of a directory: all of its names
+	Sized                  // of a file's size
 )
 
 // NewNode makes a node that nobody else knows yet.
