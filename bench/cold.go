@@ -54,25 +54,35 @@ func runCold(ctx context.Context, o coldOptions, scratch string) (err error) {
 		return err
 	}
 	for round := range o.rounds {
-		for _, k := range o.chosenCases() {
-			for _, trip := range o.trips {
-				if !o.takes(k, trip) {
-					continue
-				}
-				progress("round %d of %d: %s, %v", round+1, o.rounds, k.name, trip)
-				if err := c.turn(ctx, k, trip); err != nil {
-					return err
-				}
-			}
+		if err := c.round(ctx, round); err != nil {
+			return err
 		}
 	}
-	if err := c.report.write(o.out, os.Stdout); err != nil {
+	if _, err := io.WriteString(os.Stdout, c.report.markdown()); err != nil {
 		return err
 	}
 	if n := len(c.report.Failures); n > 0 {
 		return fmt.Errorf("%d failures, listed in the report", n)
 	}
 	return nil
+}
+
+// round runs each case once at each of its round trip times, and writes the report: a run that is interrupted has that of the
+// rounds before.
+func (c *cold) round(ctx context.Context, round int) error {
+	for _, k := range c.chosenCases() {
+		for _, trip := range c.trips {
+			if !c.takes(k, trip) {
+				continue
+			}
+			progress("round %d of %d: %s, %v", round+1, c.rounds, k.name, trip)
+			if err := c.turn(ctx, k, trip); err != nil {
+				return err
+			}
+		}
+	}
+	c.report.Rounds = round + 1
+	return c.report.write(c.out)
 }
 
 func (c *cold) build(ctx context.Context) (string, error) {

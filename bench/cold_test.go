@@ -93,6 +93,13 @@ func TestTheColdReportSaysWhatWasAskedAndWhatFailed(t *testing.T) {
 			t.Errorf("the report lacks %q:\n%s", want, text)
 		}
 	}
+	r.Machine.CPUs, r.Load[0] = 2, "1.50"
+	if strings.Contains(r.markdown(), busyNote) {
+		t.Error("a quiet machine is called busy")
+	}
+	if r.Load[0] = "9.00"; !strings.Contains(r.markdown(), busyNote) {
+		t.Error("the report does not say that the machine was busy")
+	}
 	if r.row("tar", "time", 5*time.Millisecond) != row {
 		t.Error("a row was made twice")
 	}
