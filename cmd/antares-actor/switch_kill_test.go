@@ -30,14 +30,18 @@ func TestSwitchesWhileTheServerDies(t *testing.T) {
 	}
 	lab := suite.New(t)
 	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir + "@c0"})
+	switches, rounds := 40, "60"
+	if testfs.RaceEnabled {
+		switches, rounds = 16, "20"
+	}
 	busy := lab.Background(m.Point, "sh", "-euc", `
-		for n in $(seq 60); do for d in a b a/x b/y; do
+		for n in $(seq `+rounds+`); do for d in a b a/x b/y; do
 			echo mine$n >$d/m$n; test "$(cat $d/m$n)" = mine$n
 			mv $d/m$n $d/n$n; test $((n % 3)) != 0 || rm $d/n$n
 			test "$(cat $d/same)" = same; ls $d >/dev/null
 			f=$d/f$((n % 20)); test $((n % 7)) != 0 || echo edit >>$f; test $((n % 11)) != 0 || rm -f $f
 		done; done`)
-	for i := range 40 {
+	for i := range switches {
 		lab.Actor("switch", m.Point, fmt.Sprint("c", (i*2+i/3)%3)).OK()
 		if i%8 == 7 {
 			m.KillEngine()
