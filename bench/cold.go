@@ -58,7 +58,7 @@ func runCold(ctx context.Context, o coldOptions, scratch string) (err error) {
 			return err
 		}
 	}
-	if _, err := io.WriteString(os.Stdout, c.report.markdown()); err != nil {
+	if _, err := os.Stdout.WriteString(c.report.markdown()); err != nil {
 		return err
 	}
 	if n := len(c.report.Failures); n > 0 {
