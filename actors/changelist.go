@@ -79,7 +79,16 @@ func (t *madeTrees) get(id object.ID) ([]byte, bool) {
 	return nil, false
 }
 
-// add keeps further trees. Those of earlier changelists stay: somebody may be reading them.
+// only lets go of all trees but those of a changelist that is shown; cl may be nil.
+func (t *madeTrees) only(cl *applied) {
+	if cl == nil {
+		t.all.Store(nil)
+		return
+	}
+	t.all.Store(&cl.result.Trees)
+}
+
+// add keeps further trees.
 func (t *madeTrees) add(trees map[object.ID][]byte) {
 	for {
 		old := t.all.Load()
@@ -94,11 +103,11 @@ func (t *madeTrees) add(trees map[object.ID][]byte) {
 	}
 }
 
-// apply puts a changelist on a commit. from is one that has its changes already, or nil.
-func (s *source) apply(ctx context.Context, c remote.Commit, cl Changelist, from *applied) (*applied, error) {
+// apply puts a changelist on a commit. known has its changes, or is nil.
+func (s *source) apply(ctx context.Context, c remote.Commit, cl Changelist, known *applied) (*applied, error) {
 	a := &applied{Changelist: cl}
-	if from != nil && from.Changelist == cl {
-		a.changes = from.changes
+	if known != nil {
+		a.changes = known.changes
 	} else {
 		lists, ok := s.origin.(remote.Changelists)
 		if !ok {

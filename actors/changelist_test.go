@@ -80,6 +80,19 @@ func TestAChangelistComesAndGoesInALiveMount(t *testing.T) {
 	}
 }
 
+func TestAChangelistIsReadAgainWhenItIsSetAgain(t *testing.T) {
+	r := newRig(t, withChangelists)
+	r.set("BELOW", "a")
+	r.set("BELOW", "a")
+	if n := r.origin.count("changes BELOW"); n != 2 {
+		t.Errorf("asked for %d times", n)
+	}
+	r.switchTo("second")
+	if n := r.origin.count("changes BELOW"); n != 2 {
+		t.Errorf("asked for %d times: what the mount shows changed by itself", n)
+	}
+}
+
 func TestAChangelistAtMountTime(t *testing.T) {
 	r := newEngine(t, withChangelists)
 	r.changelist = Changelist{Link: "ONE"}

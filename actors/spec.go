@@ -141,14 +141,15 @@ func (s *source) resolve(ctx context.Context, to target, from pinned) (pinned, e
 			}
 		}
 	}
-	cl := to.changelist
-	if cl == nil && from.changelist != nil {
-		cl = &from.changelist.Changelist
+	cl, known := to.changelist, (*applied)(nil)
+	if cl == nil && from.changelist != nil { // it stays as it is, whatever the origin has by now
+		known = from.changelist
+		cl = &known.Changelist
 	}
 	p.tree = p.commit.Tree
 	if cl != nil && cl.Link != "" {
 		var err error
-		if p.changelist, err = s.apply(ctx, p.commit, *cl, from.changelist); err != nil {
+		if p.changelist, err = s.apply(ctx, p.commit, *cl, known); err != nil {
 			return pinned{}, err
 		}
 		if err := s.bring(ctx, p.changelist); err != nil {

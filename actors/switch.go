@@ -218,6 +218,7 @@ func (d *dicfuse) settled(m *settled) {
 	}
 	p.running = nil
 	d.note(&m.run.to, false)
+	d.core.source.made.only(m.run.to.changelist) // nothing shows those of the one before any more
 	did := &m.run.cmd.did
 	did.Names, did.Dirs, did.Took = int(m.run.names.Load()), int(m.run.dirs.Load()), time.Since(m.run.began)
 	d.core.log.Info("switched", slog.String("to", did.To.String()), slog.Int("names", did.Names),
