@@ -118,7 +118,7 @@ func TestReadsBehindTheEnd(t *testing.T) {
 	srv, lab := newServer(t, repo.Dir), suite.New(t)
 	m := lab.Mount(testfs.Spec{Origin: srv.URL})
 	for name, size := range map[string]int64{"empty": 0, "no-newline": 1, "README.md": 9, "large.bin": origintest.LargeSize} {
-		for _, flags := range []int{unix.O_RDONLY, unix.O_RDONLY | unix.O_DIRECT} {
+		for _, flags := range []int{unix.O_CLOEXEC, unix.O_CLOEXEC | unix.O_DIRECT} {
 			fd, err := unix.Open(m.Path(name), flags, 0)
 			check(t, err)
 			b := make([]byte, 8192)
