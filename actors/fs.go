@@ -256,6 +256,8 @@ func (f *FS) LookupKnown(who Caller, parent uint64, name string, stored bool) (a
 	a, err := f.core.layerOf(s).Attr(n, s)
 	if err != nil {
 		f.letGo(f.core.index.Unremember(n.Ino, who.Request))
+	} else if s.Size == tree.UnknownSize {
+		f.core.touch(n, s, tree.Shown)
 	}
 	return a, err == nil
 }

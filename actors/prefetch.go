@@ -84,6 +84,10 @@ func (p *prefetcher) used(m *use) {
 		dir, name = at.Parent, at.Name
 	}
 	path := p.core.dicfuse.Path(dir.OriginPath())
+	if m.How == tree.Shown {
+		p.shown(p.frames[path], name)
+		return
+	}
 	p.core.profile.note(path, name, m)
 	if p.budget == 0 {
 		return
@@ -111,6 +115,18 @@ func (p *prefetcher) used(m *use) {
 	}
 	p.newest(w)
 	p.fill(w)
+}
+
+// shown takes a file that was fetched ahead for used when its size goes out with a listing: the kernel does not ask for it again,
+// and of a job that only looks at sizes nothing else is heard. It is no sign that contents are wanted.
+func (p *prefetcher) shown(f *frame, name string) {
+	if f == nil {
+		return
+	}
+	if _, s := find(f.files, name); s != nil && (s.state == asked || s.state == here) {
+		f.walk.usedFile(f, name)
+		p.fill(f.walk)
+	}
 }
 
 // begin has a walk go on in a directory that it did not expect to be next, or begins a new one there: a job that passes through a

@@ -150,6 +150,34 @@ func TestReadingATreeInItsOrderKeepsAllPlacesBusy(t *testing.T) {
 	}
 }
 
+// TestSizesThatCameWithAListingWereUsed: the kernel asks for nothing that READDIRPLUS has told.
+func TestSizesThatCameWithAListingWereUsed(t *testing.T) {
+	const dirs, files = 300, 10
+	r := newRig(t, withFiles(repository(dirs, files)), withPrefetch(0))
+	s := newTurnstile(t, r.origin, "")
+	n := r.rounds(s, func() {
+		check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, Cursor{}, func(e DirEntry) bool {
+			if !strings.HasPrefix(e.Name, "d") {
+				return true
+			}
+			dir, err := r.fs.Lookup(nobodyWaits, tree.RootIno, e.Name)
+			check(t, err)
+			check(t, r.fs.Readdir(nobodyWaits, dir.Ino, Cursor{}, func(e DirEntry) bool {
+				if _, known := r.fs.LookupKnown(nobodyWaits, dir.Ino, e.Name, true); !known && e.Type == unix.S_IFREG {
+					_, err := r.fs.Lookup(nobodyWaits, dir.Ino, e.Name)
+					check(t, err)
+				}
+				return true
+			}))
+			return true
+		}))
+	})
+	if ideal := (dirs*files + dirs) / aheadPart(defaultFetches); n > 2*ideal {
+		t.Errorf("%d round trips; with all places busy there are %d", n, ideal)
+	}
+	t.Logf("%d round trips", n)
+}
+
 func TestNamesAloneAskForNoContent(t *testing.T) {
 	const dirs = 150
 	r := newRig(t, withFiles(repository(dirs, 5)), withPrefetch(0))

@@ -109,6 +109,7 @@ const (
 	Read   Use = 1 << iota // of a file's content or a directory's names
 	Listed                 // of a directory: all of its names
 	Sized                  // of a file's size
+	Shown                  // of a file's size, perhaps: it came with a listing
 )
 
 // NewNode makes a node that nobody else knows yet.
