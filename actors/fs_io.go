@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,7 @@ func (f *FS) Read(who Caller, ino uint64, p []byte, off int64) (int, error) {
 			return 0, err
 		}
 	}
+	f.core.log.Warn("content does not stay in the store", slog.String("path", n.Path()), slog.String("id", n.State().Object.String()))
 	return 0, ErrOrigin
 }
 
