@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
@@ -86,13 +84,7 @@ func parseListing(text []byte) ([]object.Entry, error) {
 // sorted puts entries in the order of git's trees, where a directory's name counts as if it ended in a slash, and
 // refuses a name that comes twice.
 func sorted(entries []object.Entry) ([]object.Entry, error) {
-	key := func(e object.Entry) string {
-		if e.Mode == object.ModeTree {
-			return e.Name + "/"
-		}
-		return e.Name
-	}
-	slices.SortFunc(entries, func(a, b object.Entry) int { return strings.Compare(key(a), key(b)) })
+	object.SortEntries(entries)
 	if _, err := object.ParseTree(object.AppendTree(nil, entries)); err != nil {
 		return nil, fmt.Errorf("listing: %w", err)
 	}

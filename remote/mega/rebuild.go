@@ -145,8 +145,5 @@ func (c *Client) modeByContent(ctx context.Context, id object.ID) object.Mode {
 	defer b.Close()
 	start := make([]byte, 4)
 	n, _ := io.ReadFull(b, start) // a shorter file has neither prefix
-	if bytes.HasPrefix(start[:n], []byte("#!")) || bytes.HasPrefix(start[:n], []byte("\x7fELF")) {
-		return object.ModeExec
-	}
-	return object.ModeFile
+	return object.ModeByContent(start[:n])
 }
