@@ -88,7 +88,7 @@ func (l *loader) enqueue(w waiter) {
 		return
 	}
 	key := w.key()
-	if size, ok := l.sizes[key.id]; ok && !w.whole() {
+	if size, ok := l.sizes[key.id]; ok && !w.whole() && !wantsSeveral(w) {
 		w.answer(outcome{Sizes: []int64{size}, Unread: true})
 		return
 	}
@@ -105,6 +105,12 @@ func (l *loader) enqueue(w waiter) {
 		}
 	}
 	l.dispatch()
+}
+
+// wantsSeveral tells whether w asks for the sizes of several blobs, of which one alone is no answer.
+func wantsSeveral(w waiter) bool {
+	q, ok := w.(*fetch)
+	return ok && len(q.IDs) > 1
 }
 
 // dispatch starts what may start.

@@ -1,7 +1,6 @@
 package mega
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"

@@ -1,0 +1,51 @@
+package actors
+
+import (
+	"context"
+	"testing"
+
+	"github.com/antares-actor/antares-actor/internal/object"
+)
+
+// batched is an origin that tells sizes.
+type batched struct{ *fakeOrigin }
+
+func (o batched) Size(ctx context.Context, id object.ID) (int64, error) {
+	b, err := o.answer(ctx, "size "+id.String(), id)
+	return int64(len(b)), err
+}
+
+func (o batched) Sizes(ctx context.Context, ids []object.ID) ([]int64, error) {
+	sizes := make([]int64, len(ids))
+	for i, id := range ids {
+		n, err := o.Size(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		sizes[i] = n
+	}
+	return sizes, nil
+}
+
+// A size that is remembered must not be the answer to a request for several.
+func TestSeveralSizesAreAnsweredByAllOfThem(t *testing.T) {
+	r := newRig(t)
+	src := &source{origin: batched{r.origin}, content: r.store, log: r.log}
+	one, two := object.Sum(object.Blob, []byte(corpus()["a/deep/big.bin"].text)), object.Sum(object.Blob, []byte("b one\n"))
+	ahead := make(chan outcome, 1)
+	r.engine.loader.Tell(&fetch{Source: src, Want: wantSmall, ID: one, Ahead: true, Done: func(o outcome) { ahead <- o }})
+	check(t, (<-ahead).Err) // too large to be fetched ahead: its size is all that comes
+	for _, ids := range [][]object.ID{{one}, {one}, {one, two}, {two, one}} {
+		got := make(chan outcome, 1)
+		r.engine.loader.Tell(&fetch{Source: src, Want: wantSizes, ID: ids[0], IDs: ids, Done: func(o outcome) { got <- o }})
+		o := <-got
+		if check(t, o.Err); len(o.Sizes) != len(ids) {
+			t.Fatalf("%d sizes of %d", len(o.Sizes), len(ids))
+		}
+		for i, id := range ids {
+			if want := int64(len(r.origin.objects[id])); o.Sizes[i] != want {
+				t.Errorf("%d, want %d", o.Sizes[i], want)
+			}
+		}
+	}
+}
