@@ -5,7 +5,7 @@
 
 LINTER := bin/golangci-lint-v2.15.0
 LIMIT  := -timeout 12m
-RACE   := go test -race $(LIMIT) -parallel 4
+RACE   := go test -race $(LIMIT) -parallel 8
 ARGS   :=
 OPS    := 100000
 SEED   := 1

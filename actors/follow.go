@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -28,7 +29,10 @@ func (m *Mount) follow() {
 		case <-ticks.C:
 		}
 		_, err := m.Switch(ctx, m.spec.Rev)
-		if err != nil && !failing && ctx.Err() == nil {
+		if errors.Is(err, context.Canceled) || errors.Is(err, ErrStopped) {
+			continue // the mount is ending
+		}
+		if err != nil && !failing {
 			m.engine.cfg.Log.Warn("the mount cannot follow", slog.String("on", m.spec.Mountpoint), slog.Any("error", err))
 		}
 		failing = err != nil

@@ -186,12 +186,18 @@ func (d *dicfuse) prepared(m *prepared) {
 		return
 	}
 	run := m.plan
+	m.cmd.did = Switched{From: from.commit.ID, To: run.to.commit.ID}
+	if run.to.commit.ID == from.commit.ID && run.to.tree == from.tree && m.cmd.to.changelist == nil { // as mostly when it follows
+		p.running = nil
+		m.cmd.finish(nil)
+		d.next()
+		return
+	}
 	p.running = run
 	run.began = time.Now()
 	run.done = func() {
 		d.core.notifier.Tell(&told{then: func() { d.self.Tell(&settled{run: run}) }})
 	}
-	m.cmd.did = Switched{From: from.commit.ID, To: run.to.commit.ID}
 	d.note(&run.to, true)
 	p.switched.Store(true)
 	p.shown.Store(&run.to)
