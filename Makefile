@@ -4,8 +4,8 @@
 # most of which wait for another process: with 1 they take three times as long.
 
 LINTER := bin/golangci-lint-v2.15.0
-LIMIT  := -timeout 12m
-RACE   := go test -race $(LIMIT) -parallel 8
+LIMIT  := -timeout 12m -parallel 8
+RACE   := go test -race $(LIMIT)
 ARGS   :=
 OPS    := 100000
 SEED   := 1
