@@ -14,7 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/internal/tree"
+	"github.com/antares-actor/antares-actor/remote"
 )
 
 // saboteur is a probe that notes which messages each actor receives, and panics on one of them, once.
@@ -230,7 +232,21 @@ func (s *scenario) begin(t *testing.T, sab *saboteur) *rig {
 	if s.prepare != nil {
 		check(t, s.prepare(r))
 	}
+	r.settleLoader()
 	return r
+}
+
+// settleLoader returns when the loader has handled each fetched: they may come after the answers.
+func (r *rig) settleLoader() {
+	r.t.Helper()
+	if left := waitForNone(func(stack string) bool { return strings.Contains(stack, "(*loader).start") }); left != "" {
+		r.t.Fatalf("fetches do not end:\n%s", left)
+	}
+	done := make(chan outcome, 1) // the mailbox is a queue
+	r.engine.loader.Tell(&fetch{
+		Source: r.fs.core.source, Want: wantTree, ID: object.EmptyTree, Ref: remote.TreeRef{ID: object.EmptyTree}, Done: func(o outcome) { done <- o },
+	})
+	<-done
 }
 
 // sizesRecorded tells whether copy-up has handled each learnSizes: they come after the answers.
