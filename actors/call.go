@@ -89,10 +89,10 @@ func (c *Call) finish(err error) {
 // signalPoll is how often a waiting request looks for a signal that should end it: the kernel reports the first only.
 const signalPoll = 100 * time.Millisecond
 
-// wait returns when the call is answered, or early when that is not needed any more, or abandons it when the caller should not be kept: ErrInterrupted then, and the
-// request has had no effect. An interrupt alone is no reason: the runtime of a Go program is interrupted many times a
-// second by signals that it handles itself, a shell by its children, and neither expects EINTR from stat(2). See
-// wantsOut.
+// wait returns when the call is answered, or early when that is not needed any more, or abandons it when the caller should not
+// be kept: ErrInterrupted then, and the request has had no effect. An interrupt alone is no reason: the runtime of a Go program
+// is interrupted many times a second by signals that it handles itself, a shell by its children, and neither expects EINTR from
+// stat(2). See wantsOut.
 func (c *Call) wait(who Caller) error {
 	select {
 	case <-c.done:

@@ -151,8 +151,9 @@ func (s *source) modeOf(ctx context.Context, id object.ID) (object.Mode, error) 
 	return object.ModeByContent(start[:n]), nil
 }
 
-// broughtAtOnce bounds the goroutines that wait for a changelist's blobs; the loader bounds the requests.
-const broughtAtOnce = 256
+// broughtAtOnce is how many of a changelist's blobs are fetched at once. They do not pass through the loader, since a mount may
+// not be there yet.
+const broughtAtOnce = defaultFetches
 
 // bring fetches the blobs of a changelist.
 func (s *source) bring(ctx context.Context, cl *applied) error {

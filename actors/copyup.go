@@ -28,7 +28,6 @@ type copyUp struct {
 
 // job is one inode's promotion. Those that ask while it runs wait for it.
 type job struct {
-	node    *tree.Node
 	keep    int64 // bytes of content to bring along
 	fetched int   // how often the loader brought the content
 	waiting []any // promote, detach and sever messages, in the order of arrival
@@ -86,9 +85,7 @@ func (c *copyUp) failed(msg any) {
 	case *reattach:
 		c.reattach(m)
 	case *sever:
-		if m.Back != nil {
-			m.Back.Tell(&severed{Laid: m.Laid, Err: ErrPanic})
-		}
+		m.Back.Tell(&severed{Laid: m.Laid, Err: ErrPanic})
 	case *contentFetched:
 		c.end(m.Node, ErrPanic)
 	case *staged:
@@ -116,7 +113,7 @@ func (c *copyUp) promote(m *promote) {
 		j.waiting = append(j.waiting, m)
 		return
 	}
-	c.jobs[m.Node] = &job{node: m.Node, keep: m.Keep, waiting: []any{m}}
+	c.jobs[m.Node] = &job{keep: m.Keep, waiting: []any{m}}
 	c.build(m.Node)
 }
 

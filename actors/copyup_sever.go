@@ -13,7 +13,7 @@ type (
 		Rebase []rebased
 		Pin    *tree.Pin
 		Laid   *relaid
-		Back   *tree.Owner // nil: nobody waits
+		Back   *tree.Owner
 	}
 	rebased struct {
 		Node  *tree.Node
@@ -26,8 +26,8 @@ func (c *copyUp) sever(m *sever) {
 	for _, n := range m.Cut {
 		cut[n] = true
 	}
-	for _, j := range c.jobs {
-		if c.into(j.node, cut) {
+	for n, j := range c.jobs {
+		if into(n, cut) {
 			j.waiting = append(j.waiting, m)
 			return
 		}
@@ -41,13 +41,11 @@ func (c *copyUp) sever(m *sever) {
 			b.Node.SetState(s)
 		}
 	}
-	if m.Back != nil {
-		m.Back.Tell(&severed{Laid: m.Laid, Cut: cut})
-	}
+	m.Back.Tell(&severed{Laid: m.Laid, Cut: cut})
 }
 
 // into tells whether a promotion of n goes to one of the names, or below it.
-func (c *copyUp) into(n *tree.Node, names map[*tree.Node]bool) bool {
+func into(n *tree.Node, names map[*tree.Node]bool) bool {
 	for ; n != nil && !n.State().Orphan; n = n.Place().Parent {
 		if names[n] {
 			return true

@@ -2,10 +2,8 @@ package actors
 
 import (
 	"log/slog"
+	"slices"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/internal/tree"
@@ -127,13 +125,6 @@ func (d *dicfuse) drop(cmd *switchTo) {
 	if p.running != nil && p.running.cmd == cmd {
 		p.running = nil
 	}
-	for i, q := range p.queue {
-		if q == cmd {
-			p.queue = append(p.queue[:i:i], p.queue[i+1:]...)
-			break
-		}
-	}
+	p.queue = slices.DeleteFunc(p.queue, func(q *switchTo) bool { return q == cmd })
 	cmd.finish(ErrPanic)
 }
-
-func now() unix.Timespec { return unix.NsecToTimespec(time.Now().UnixNano()) }

@@ -99,7 +99,7 @@ func (f *FS) Lookup(who Caller, parent uint64, name string) (tree.Attr, error) {
 	if !ok {
 		return tree.Attr{}, unix.ENOENT
 	}
-	if f.misnumbered(e.Node) {
+	if f.core.misnumbered(e.Node) {
 		if err := f.ask(who, dir.Owner, &renumber{Parent: dir, Name: strings.Clone(name)}); err != nil {
 			return tree.Attr{}, err
 		}
@@ -131,8 +131,8 @@ func (f *FS) unseated(n *tree.Node) bool {
 
 // misnumbered tells whether the kernel knows a node's number as another file, which was shown by the name before and has been
 // renamed: the name was hidden from the commits that had it, until one came along that does not have it.
-func (f *FS) misnumbered(n *tree.Node) bool {
-	known := f.core.index.Find(n.Ino)
+func (c *core) misnumbered(n *tree.Node) bool {
+	known := c.index.Find(n.Ino)
 	return known != nil && known != n && (known.Type != n.Type || !sameFile(known, n.State(), *n.Place(), n.Links()))
 }
 
@@ -245,7 +245,7 @@ func (f *FS) LookupKnown(who Caller, parent uint64, name string, stored bool) (a
 		return a, false
 	}
 	e, ok := t.Lookup(name)
-	if !ok || f.unseated(e.Node) || f.unlinked(e.Node) || f.misnumbered(e.Node) {
+	if !ok || f.unseated(e.Node) || f.unlinked(e.Node) || f.core.misnumbered(e.Node) {
 		return a, false
 	}
 	if s := e.Node.State(); !stored && s.Where == tree.Lower && s.Size == tree.UnknownSize && s.Below == nil {

@@ -3,8 +3,10 @@ package actors
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/internal/tree"
@@ -20,7 +22,7 @@ func (c *core) planSwitch(ctx context.Context, cmd *switchTo, from pinned) (*swi
 	if err != nil {
 		return nil, err
 	}
-	run := &switching{cmd: cmd, to: to, pin: &tree.Pin{Commit: to.commit.ID, Time: now()}, trees: make(map[object.ID][]byte)}
+	run := &switching{cmd: cmd, to: to, pin: &tree.Pin{Commit: to.commit.ID, Time: unix.NsecToTimespec(time.Now().UnixNano())}, trees: make(map[object.ID][]byte)}
 	if to.tree != from.tree {
 		err = c.gather(ctx, run)
 	}

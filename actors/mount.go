@@ -325,7 +325,7 @@ func (a *mountActor) provisioned(m *provisioned) {
 		self.Tell(&detached{})
 	}()
 	if a.mount.spec.Follow > 0 {
-		go a.mount.follow()
+		go a.mount.follow(m.live.core.ctx)
 	}
 	a.mount.state.Store(uint32(Ready)) // the root is listed and pinned; nothing else is prewarmed
 

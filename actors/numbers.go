@@ -45,11 +45,12 @@ func (r *region) renumber(m *renumber) {
 		return
 	}
 	e, ok := m.Parent.Table().Lookup(m.Name)
-	if !ok || !(&FS{core: r.core}).misnumbered(e.Node) || !m.begin() {
+	if !ok || !r.core.misnumbered(e.Node) || !m.begin() {
 		m.finish(nil)
 		return
 	}
-	s, ino := *e.Node.State(), uint64(0)
+	s := *e.Node.State()
+	var ino uint64
 	if s.Where == tree.Lower {
 		ino = r.core.lowerNumber(m.Parent, m.Name, e.Node.Ino, &s)
 	} else {

@@ -33,6 +33,7 @@ type (
 	relaid struct {
 		For   *retree
 		Below []layer.Entry
+		Names map[string]*layer.Entry // Below by name
 		Err   error
 	}
 	// severed answers sever.
@@ -134,6 +135,7 @@ func (r *region) lay(m *retree, payload []byte) {
 	tell := func() { r.self.Tell(fact) }
 	r.core.work(func() {
 		fact.Below, fact.Err = r.core.listLower(m.Dir, payload)
+		fact.Names = byName(fact.Below)
 		tell()
 	}, tell)
 }
@@ -153,11 +155,10 @@ func (r *region) relaid(m *relaid) {
 		r.await(dir, m.For)
 		return
 	}
-	now := byName(m.Below)
 	cmd := &sever{Pin: m.For.Switch.pin, Laid: m, Back: &r.self.Owner}
 	for e := range t.After(0) {
 		s := e.Node.State()
-		l := now[e.Name]
+		l := m.Names[e.Name]
 		switch {
 		case s.Where == tree.Upper:
 		case s.Orphan || l == nil || l.Type != e.Node.Type: // a panic may have come between its marking and the next table
@@ -207,7 +208,7 @@ func (r *region) severed(m *severed) {
 		r.await(dir, again)
 		return
 	}
-	o := overlay{region: r, dir: dir, now: byName(m.Laid.Below), cut: m.Cut, pin: again.Switch.pin}
+	o := overlay{region: r, dir: dir, now: m.Laid.Names, cut: m.Cut, pin: again.Switch.pin}
 	defer o.close()
 	t, err := o.table(m.Laid.Below)
 	if err != nil {

@@ -209,6 +209,8 @@ func TestBadCommandLinesAreRefused(t *testing.T) {
 		{[]string{"mount"}, []string{"MOUNTPOINT", "mount --help"}},
 		{[]string{"mount", "a", "b"}, []string{"MOUNTPOINT", "mount --help"}},
 		{[]string{"unmount"}, []string{"MOUNTPOINT", "unmount --help"}},
+		{[]string{"switch"}, []string{"MOUNTPOINT", "switch --help"}},
+		{[]string{"warm", "x"}, []string{"PATTERN", "warm --help"}},
 		{[]string{"run"}, []string{"COMMAND"}},
 		{[]string{"list", "x"}, []string{"list", "list --help"}},
 		{[]string{"mono", "--git", "/nonexistent"}, []string{"/nonexistent", "git repository"}},

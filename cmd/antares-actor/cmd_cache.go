@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -93,9 +92,7 @@ func (c *cacheCommand) stats(w io.Writer, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(info)
+		return printJSON(w, info)
 	}
 	_, err = fmt.Fprintf(w, "directory   %s\nobjects     %s, %s of them above %s\ncontent     %s\non disk     %s\nunfinished  %s\n",
 		info.Dir, humanize.Comma(int64(info.Objects)), humanize.Comma(int64(info.Large)), size(cache.SmallMax), size(info.Bytes), size(info.Disk),
@@ -176,7 +173,7 @@ func (c *cacheCommand) verify(ctx context.Context, w io.Writer, terminal *os.Fil
 	}
 	var found cache.Verified
 	if err == nil {
-		bar := newBar(terminal, info.Bytes)
+		bar := newBar(terminal, info.Bytes, "hashing", progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true))
 		found, err = cache.Verify(ctx, c.dir, repair, func(n int64) { _ = bar.Add64(n) })
 		_ = bar.Exit()
 		if err != nil {
@@ -219,10 +216,10 @@ func checkFailed(err error) error {
 	return fsckError{err}
 }
 
-// newBar is a progress bar over so many bytes, if it goes to a terminal.
-func newBar(f *os.File, total int64) *progressbar.ProgressBar {
+// newBar is a progress bar over so many steps, -1 if nobody knows yet; it shows if it goes to a terminal.
+func newBar(f *os.File, total int64, what string, more ...progressbar.Option) *progressbar.ProgressBar {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(f), progressbar.OptionSetVisibility(err == nil),
-		progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionFullWidth(), progressbar.OptionSetDescription("hashing"), progressbar.OptionClearOnFinish())
+	return progressbar.NewOptions64(total, append(more, progressbar.OptionSetWriter(f), progressbar.OptionSetVisibility(err == nil),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(), progressbar.OptionSetDescription(what),
+		progressbar.OptionClearOnFinish())...)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -92,9 +91,7 @@ func (c *fsckCommand) run(w io.Writer, upper string) error {
 
 func (c *fsckCommand) print(w io.Writer, report *fsck.Report) error {
 	if c.asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(report)
+		return printJSON(w, report)
 	}
 	for _, p := range report.Problems {
 		line := p.Text

@@ -71,9 +71,12 @@ func (c *mountCommand) run(ctx context.Context, mountpoint string) error {
 }
 
 // exactArgs is cobra.ExactArgs with an error that names what is missing.
-func exactArgs(n int, names string) cobra.PositionalArgs {
+func exactArgs(n int, names string) cobra.PositionalArgs { return rangeArgs(n, n, names) }
+
+// rangeArgs is cobra.RangeArgs with such an error.
+func rangeArgs(least, most int, names string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
+		if len(args) < least || len(args) > most {
 			return fmt.Errorf("%w: %s takes %s, got %d arguments: see antares-actor %s --help", errUsage, cmd.Name(), names, len(args), cmd.Name())
 		}
 		return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/antares-actor/antares-actor/fusebridge"
 	"github.com/antares-actor/antares-actor/internal/control"
 )
 
@@ -21,7 +19,7 @@ func newSwitchCommand() *cobra.Command {
 		Short: "Have a mount show another commit, without unmounting",
 		Long: `Have MOUNTPOINT show the commit, tag or branch REV (default the origin's head). Only what differs is read and changed. Changes in
 upper stay above. Files that are open keep their content. It returns when no name of the old commit can be opened any more.`,
-		Args: cobra.MatchAll(cobra.RangeArgs(1, 2)),
+		Args: rangeArgs(1, 2, "MOUNTPOINT and perhaps REV"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rev := ""
 			if len(args) == 2 {
@@ -78,9 +76,7 @@ func newStatusCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				e := json.NewEncoder(os.Stdout)
-				e.SetIndent("", "  ")
-				return e.Encode(s)
+				return printJSON(os.Stdout, s)
 			}
 			printStatus(s)
 			return nil
@@ -129,13 +125,9 @@ const nextServer = 15 * time.Second
 // ask asks a mount's server. If that dies, it asks the next one: everything that can be asked for can be asked for twice.
 func ask(ctx context.Context, mountpoint string, do func(context.Context, *control.Client) error) error {
 	for end := time.Now().Add(nextServer); ; time.Sleep(20 * time.Millisecond) {
-		m, err := fusebridge.Find(mountpoint)
+		r, err := servedAt(mountpoint)
 		if err != nil {
 			return err
-		}
-		r, known := records()[m.Mountpoint]
-		if !known {
-			return fmt.Errorf("%w: nobody is known to serve %s: is it another user's mount?", errUsage, mountpoint)
 		}
 		if err = do(ctx, control.Dial(r.Control)); !errors.Is(err, control.ErrNobody) || ctx.Err() != nil || time.Now().After(end) {
 			return err

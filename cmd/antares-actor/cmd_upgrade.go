@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/actors"
-	"github.com/antares-actor/antares-actor/fusebridge"
 	"github.com/antares-actor/antares-actor/internal/keeper"
 )
 
@@ -35,15 +34,11 @@ SIGUSR2 to the mount's keeper (the "pid" of list --json) does the same.`,
 const upgradeTime = 45 * time.Second
 
 func upgrade(ctx context.Context, mountpoint string) error {
-	m, err := fusebridge.Find(mountpoint)
+	before, err := servedAt(mountpoint)
 	if err != nil {
 		return err
 	}
-	before, known := records()[m.Mountpoint]
-	switch {
-	case !known:
-		return fmt.Errorf("%w: nobody is known to serve %s: is it another user's mount?", errUsage, mountpoint)
-	case before.PID == before.Engine:
+	if before.PID == before.Engine {
 		return fmt.Errorf("%w: %s is served without a keeper: unmount it, and mount it again", errUsage, mountpoint)
 	}
 	if err := understands(ctx, before); err != nil {

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
-	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/control"
 )
@@ -20,17 +18,15 @@ func newWarmCommand() *cobra.Command {
 		Long: `Have the server of MOUNTPOINT fetch the origin's files that match, behind whatever somebody waits for. A PATTERN is a path in
 the mount, in which * and ? mean what they mean in a shell, ** any number of directories, and {a,b} alternatives; a directory means
 everything below it. It returns when all is there.`,
-		Args: cobra.MinimumNArgs(2),
+		Args: rangeArgs(2, math.MaxInt, "MOUNTPOINT and PATTERN..."),
 		RunE: func(cmd *cobra.Command, args []string) error { return warm(cmd.Context(), args[0], args[1:]) },
 	}
 }
 
 func warm(ctx context.Context, mountpoint string, patterns []string) error {
-	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
-	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetVisibility(err == nil),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetDescription("fetching"), progressbar.OptionClearOnFinish())
+	bar := newBar(os.Stderr, -1, "fetching")
 	var last control.WarmProgress
-	err = ask(ctx, mountpoint, func(ctx context.Context, c *control.Client) error {
+	err := ask(ctx, mountpoint, func(ctx context.Context, c *control.Client) error {
 		return c.Warm(ctx, patterns, func(p control.WarmProgress) {
 			last = p
 			bar.ChangeMax64(int64(max(p.Files, 1)))

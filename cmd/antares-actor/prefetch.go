@@ -1,11 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"math"
-
-	"github.com/dustin/go-humanize"
-)
+import "fmt"
 
 // defaultPrefetch is actors.DefaultPrefetch as a user writes it.
 const defaultPrefetch = "64MiB"
@@ -27,9 +22,9 @@ func (o *mountOptions) prefetchBudget() (int64, error) {
 	if o.prefetch == "off" || o.prefetch == "0" {
 		return -1, nil
 	}
-	n, err := humanize.ParseBytes(o.prefetch)
-	if err != nil || n == 0 || n > math.MaxInt64 {
+	n, err := parseSize("--prefetch", o.prefetch)
+	if err != nil || n == 0 {
 		return 0, fmt.Errorf("%w: --prefetch %q: give a size as 64MiB, or off", errUsage, o.prefetch)
 	}
-	return int64(n), nil
+	return n, nil
 }

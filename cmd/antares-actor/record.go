@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -129,6 +130,19 @@ func records() map[string]record {
 	return all
 }
 
+// servedAt returns the record of a mount.
+func servedAt(mountpoint string) (record, error) {
+	m, err := fusebridge.Find(mountpoint)
+	if err != nil {
+		return record{}, err
+	}
+	r, known := records()[m.Mountpoint]
+	if !known {
+		return record{}, fmt.Errorf("%w: nobody is known to serve %s: is it another user's mount?", errUsage, mountpoint)
+	}
+	return r, nil
+}
+
 // endingTime is how long a server may take to end after its unmount. One that was detached while in use takes longer.
 const endingTime = 10 * time.Second
 
@@ -173,6 +187,13 @@ func alive(pid int) bool {
 	defer func() { _ = unix.Close(fd) }()
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	return err != nil || n == 0
+}
+
+// printJSON is how commands print JSON.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 func writeJSON(path string, v any) error {
