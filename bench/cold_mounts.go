@@ -30,8 +30,14 @@ type manyTask struct {
 
 func (t manyTask) mountpoint(i int) string { return filepath.Join(t.Dir, fmt.Sprintf("mnt%02d", i)) }
 
-// serveMany is the main function of that process. It makes a mount for each line "mount", says after each line how many bytes
-// it has in memory, and takes everything down when its input ends.
+// manyAnswer is what that process says of itself.
+type manyAnswer struct {
+	Resident int64  // bytes
+	Hedged   uint64 // requests that asked once more for what was late
+}
+
+// serveMany is the main function of that process. It makes a mount for each line "mount", answers each line, and takes
+// everything down when its input ends.
 func serveMany(in io.Reader, out io.Writer) (err error) {
 	ctx, lines, answers := context.Background(), bufio.NewScanner(in), json.NewEncoder(out)
 	var t manyTask
@@ -70,7 +76,7 @@ func serveMany(in io.Reader, out io.Writer) (err error) {
 			}
 			made++
 		}
-		if err := answers.Encode(resident()); err != nil {
+		if err := answers.Encode(manyAnswer{Resident: resident(), Hedged: origin.Counts().Hedged}); err != nil {
 			return err
 		}
 	}
@@ -97,6 +103,7 @@ func coldMounts(ctx context.Context, t *turn) error {
 	}
 	further := float64(mounts - 1)
 	t.note("objects asked for again", float64(all.repeated))
+	t.note(hedged, float64(all.hedged))
 	t.note("memory a further mount, unread", (all.unread-one.unread)/further)
 	t.note("memory a further mount, read", (all.read-one.read)/further)
 	t.note("time of the slowest", all.seconds)
@@ -105,10 +112,11 @@ func coldMounts(ctx context.Context, t *turn) error {
 }
 
 // manyOutcome is what an engine with some mounts needed: MiB after they were made and after they were read, the time of the
-// slowest reader, and the requests that came twice.
+// slowest reader, and the requests that came twice, as the server saw it and as the client meant it.
 type manyOutcome struct {
 	unread, read, seconds float64
 	repeated              int
+	hedged                uint64
 }
 
 // readMounts makes the mounts in a new engine, and reads all files in all of them at once.
@@ -131,10 +139,12 @@ func (t *turn) readMounts(ctx context.Context, mounts int) (m manyOutcome, err e
 	}
 	answers := json.NewDecoder(out)
 	say := func(line string) (mib float64, err error) {
+		var a manyAnswer
 		if _, err = fmt.Fprintln(in, line); err == nil {
-			err = answers.Decode(&mib)
+			err = answers.Decode(&a)
 		}
-		return mib / (1 << 20), err
+		m.hedged = a.Hedged
+		return float64(a.Resident) / (1 << 20), err
 	}
 	for range mounts {
 		if m.unread, err = say("mount"); err != nil {

@@ -117,5 +117,6 @@ type Blob struct {
 // Counts is an origin's traffic since it was opened.
 type Counts struct {
 	Requests uint64
+	Hedged   uint64 // those among them that asked once more for what was late
 	Bytes    uint64
 }

@@ -56,6 +56,7 @@ type Client struct {
 	pinned atomic.Pointer[remote.Commit] // the head that was pinned last
 
 	requests atomic.Uint64
+	hedged   atomic.Uint64
 	bytes    atomic.Uint64
 }
 
@@ -131,7 +132,7 @@ func (c *Client) String() string {
 
 // Counts counts each attempt as a request, and the bytes of bodies.
 func (c *Client) Counts() remote.Counts {
-	return remote.Counts{Requests: c.requests.Load(), Bytes: c.bytes.Load()}
+	return remote.Counts{Requests: c.requests.Load(), Hedged: c.hedged.Load(), Bytes: c.bytes.Load()}
 }
 
 // Close closes the connections that are not in use. Bodies still open can be read to their end.

@@ -112,6 +112,23 @@ func (p *policy[T]) run(ctx context.Context, begun bool, silence time.Duration, 
 	return v, err
 }
 
+// secondLook is how long somebody who finds a request late waits once more. A process that got no processor for a while wakes
+// with both the timer that has run out and the answer that has come, and has the timer first: of the late answers of a busy machine (50
+// readers on 2 cores) nearly all were read within 6 ms of that.
+const secondLook = 10 * time.Millisecond
+
+// answered tells whether another attempt comes to its end within a time.
+func answered[T any](exec failsafe.Execution[T], within time.Duration) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-exec.Canceled():
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
 // once makes one attempt, if the breaker allows it. The second sending of a late request is worth something only if it
 // succeeds: else it waits to be cancelled, since any result would end the first.
 func (p *policy[T]) once(exec failsafe.Execution[T], first bool, w *watch, attempt try[T]) (T, error) {
@@ -121,7 +138,7 @@ func (p *policy[T]) once(exec failsafe.Execution[T], first bool, w *watch, attem
 		<-exec.Canceled()
 		return zero, context.Canceled
 	}
-	if hedge && !p.latency.spend() {
+	if hedge && (answered(exec, secondLook) || !p.latency.spend()) {
 		return wait()
 	}
 	if !p.c.breaker.allow() {
@@ -132,6 +149,9 @@ func (p *policy[T]) once(exec failsafe.Execution[T], first bool, w *watch, attem
 			return zero, fmt.Errorf("mega: %s: %w: %w", p.c, remote.ErrUnavailable, errOpen)
 		}
 		return zero, fmt.Errorf("mega: %s: %w: %w", p.c, remote.ErrUnavailable, errStill)
+	}
+	if hedge {
+		p.c.hedged.Add(1)
 	}
 	start := time.Now()
 	v, err := attempt(exec.Context(), w)
