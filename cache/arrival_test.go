@@ -174,6 +174,40 @@ func TestAnotherTryProvesWhatWasRead(t *testing.T) {
 	}
 }
 
+// TestBodyThatBreaksIsProvedToItsEnd: also the bytes that were written, and not yet hashed, when it broke off.
+func TestBodyThatBreaksIsProvedToItsEnd(t *testing.T) {
+	want := payload(6, arriving)
+	id, reset := object.Sum(object.Blob, want), errors.New("connection reset")
+	for name, spoiled := range map[string]int{"the same": 0, "another last byte": 1} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := open(t, t.TempDir())
+			var f follower
+			b := bytes.Clone(want)
+			b[arriving/2-1] ^= byte(spoiled)
+			p := startPut(s, id, arriving)
+			p.send(t, s, id, b[:1000], 1000)
+			if _, ok := f.read(s, id, 0, 1000); !ok {
+				t.Fatal("not here")
+			}
+			if _, err := p.body.Write(b[1000 : arriving/2]); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.end(reset); !errors.Is(err, reset) {
+				t.Fatal(err)
+			}
+			again := startPut(s, id, arriving)
+			again.send(t, s, id, want, arriving/2)
+			if f.spoiled != spoiled {
+				t.Errorf("told %d times", f.spoiled)
+			}
+			if err := again.end(nil); err != nil {
+				t.Fatal(err)
+			}
+			sameObject(t, s, id, want)
+		})
+	}
+}
+
 func TestWhoLeavesIsForgotten(t *testing.T) {
 	s, _ := open(t, t.TempDir())
 	want := payload(4, arriving)

@@ -102,6 +102,34 @@ func inMemoryOnly(t *testing.T, s *cache.Store, id object.ID, want []byte) {
 	}
 }
 
+// TestDiskThatGetsFullBelowAReader: what was read along before stays right, and the object ends up in memory.
+func TestDiskThatGetsFullBelowAReader(t *testing.T) {
+	dir := smallDisk(t, "size=16m")
+	s, _ := open(t, dir)
+	fill(t, dir, 3<<20)
+	want := payload(9, 5<<20)
+	id := object.Sum(object.Blob, want)
+	var f follower
+	p := startPut(s, id, len(want))
+	p.send(t, s, id, want[:2<<20], 2<<20)
+	if got, ok := f.read(s, id, 1<<20, 1<<20); !ok || !bytes.Equal(got, want[1<<20:2<<20]) {
+		t.Errorf("%v, or other bytes", ok)
+	}
+	ready, leave := s.Await(id, int64(len(want)))
+	defer leave()
+	if _, err := p.body.Write(want[2<<20:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.end(nil); err != nil {
+		t.Fatal(err)
+	}
+	<-ready
+	if f.spoiled != 0 {
+		t.Error("spoiled")
+	}
+	inMemoryOnly(t, s, id, want)
+}
+
 func TestFullDiskStillVerifies(t *testing.T) {
 	dir := smallDisk(t, "size=4m")
 	s, _ := open(t, dir)

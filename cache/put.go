@@ -35,7 +35,7 @@ func (s *Store) Sync() { s.behind.sync() }
 
 // Put stores an object from a stream of size bytes (-1: not known) and returns how many there were. A body that ends
 // early gives io.ErrUnexpectedEOF, one that does not hash to the id ErrMismatch; both leave nothing. Objects above
-// SmallMax pass through a fixed buffer, whatever their size, and can be read as they come (ReadArriving) if it is known.
+// SmallMax pass through a few buffers, whatever their size, and can be read as they come (ReadArriving) if it is known.
 func (s *Store) Put(kind object.Kind, id object.ID, size int64, r io.Reader) (int64, error) {
 	if size > SmallMax {
 		return s.putLarge(kind, id, size, r)
@@ -88,14 +88,12 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 		return s.keep(kind, id, size, r, err)
 	}
 	defer s.disk.discard(f) // finds nothing once the file has been published
-	buf := s.buffers.take()
-	defer s.buffers.give(buf)
-	sp := newSpool(insistent{f, s.janitor, s.emergency(size)}, kind, size)
+	sp := newSpool(insistent{f, s.janitor, s.emergency(size)}, s.buffers, kind, size)
 	if size > SmallMax {
 		sp.stream = s.arrivals.begin(id, f, size)
 		defer func() { sp.stream.end(err, sp.soFar()) }()
 	}
-	if err := sp.copy(r, *buf); err != nil {
+	if err := sp.copy(r); err != nil {
 		return 0, fmt.Errorf("put object %s: after %d bytes: %w", id, sp.n, err)
 	}
 	if sp.failed != nil { // memory takes over what was written, what was read, and what is to come
