@@ -63,7 +63,7 @@ func (c *copyUp) cutOff(n *tree.Node) {
 	if !n.IsDir() {
 		return
 	}
-	if t := n.Table(); t != nil {
+	if t := n.LastTable(); t != nil {
 		for e := range t.After(0) {
 			c.cutOff(e.Node)
 		}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/antares-actor/antares-actor/internal/layer"
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/internal/tree"
 	"github.com/antares-actor/antares-actor/remote"
@@ -17,14 +18,15 @@ import (
 const gatherers = 64
 
 // planSwitch resolves what the mount is to show and reads the tree objects that it takes. It runs in a worker.
-func (c *core) planSwitch(ctx context.Context, cmd *switchTo, from pinned) (*switching, error) {
+// redirected are the directories to which no walk from the root comes.
+func (c *core) planSwitch(ctx context.Context, cmd *switchTo, from pinned, redirected []*tree.Node) (*switching, error) {
 	to, err := c.source.quiet().resolve(ctx, cmd.to, from)
 	if err != nil {
 		return nil, err
 	}
 	run := &switching{cmd: cmd, to: to, pin: &tree.Pin{Commit: to.commit.ID, Time: unix.NsecToTimespec(time.Now().UnixNano())}, trees: make(map[object.ID][]byte)}
 	if to.tree != from.tree {
-		err = c.gather(ctx, run)
+		err = c.gather(ctx, run, redirected)
 	}
 	return run, err
 }
@@ -32,22 +34,29 @@ func (c *core) planSwitch(ctx context.Context, cmd *switchTo, from pinned) (*swi
 // half is a directory that is listed and has another lower half in the new commit.
 type half struct {
 	dir     *tree.Node
-	id      object.ID
+	id      object.ID // zero: the half is found by a path
 	payload []byte
 }
 
-// gather reads the new trees of the directories that differ and are listed, level by level from the root down.
-func (c *core) gather(ctx context.Context, run *switching) error {
-	for level := []half{{dir: c.root, id: run.to.tree}}; len(level) > 0; {
+// gather reads the new trees of the directories that differ and are listed, level by level from the root down, and what upper
+// and the local layers must say of them.
+func (c *core) gather(ctx context.Context, run *switching, redirected []*tree.Node) error {
+	level := []half{{dir: c.root, id: run.to.tree}}
+	for _, n := range redirected {
+		if n.LastTable() != nil && !n.State().Orphan {
+			level = append(level, half{dir: n})
+		}
+	}
+	for len(level) > 0 {
 		group, groupCtx := errgroup.WithContext(ctx)
 		group.SetLimit(gatherers)
 		for i := range level {
 			h := &level[i]
 			group.Go(func() (err error) {
-				h.payload, err = c.fetchTree(groupCtx, remote.TreeRef{
-					Commit: run.to.commit.ID, Path: c.dicfuse.Path(h.dir.OriginPath()), ID: h.id,
-				})
-				return err
+				if h.payload, err = c.newHalf(groupCtx, run, h); err != nil {
+					return err
+				}
+				return c.rehearse(run, h)
 			})
 		}
 		if err := group.Wait(); err != nil {
@@ -55,7 +64,9 @@ func (c *core) gather(ctx context.Context, run *switching) error {
 		}
 		var next []half
 		for _, h := range level {
-			run.trees[h.id] = h.payload
+			if !h.id.IsZero() {
+				run.trees[h.id] = h.payload
+			}
 			below, err := c.differing(ctx, &h)
 			if err != nil {
 				return err
@@ -74,7 +85,7 @@ func (c *core) differing(ctx context.Context, h *half) (all []half, err error) {
 		return nil, fmt.Errorf("%w: directory %q: %w", ErrOrigin, h.dir.Path(), err)
 	}
 	unlisted := c.unlisted.Load()
-	t := h.dir.Table()
+	t := h.dir.LastTable()
 	if t == nil && unlisted {
 		if t, err = (&FS{core: c}).table(Caller{Cancel: ctx.Done()}, h.dir); err != nil {
 			return nil, err
@@ -85,17 +96,75 @@ func (c *core) differing(ctx context.Context, h *half) (all []half, err error) {
 	}
 	for _, e := range entries {
 		at, ok := t.Lookup(e.Name)
-		if ok && e.Mode == object.ModeTree && at.Node.IsDir() && (at.Node.Table() != nil || unlisted) && at.Node.State().Object != e.ID {
+		if ok && e.Mode == object.ModeTree && at.Node.IsDir() && (at.Node.LastTable() != nil || unlisted) && at.Node.State().Object != e.ID {
 			all = append(all, half{dir: at.Node, id: e.ID})
 		}
 	}
 	return all, nil
 }
 
-// fetchTree has the loader read a tree object, and waits for it.
-func (c *core) fetchTree(ctx context.Context, ref remote.TreeRef) ([]byte, error) {
+// newHalf returns the tree object of a directory's new half; nil if the origin has none.
+func (c *core) newHalf(ctx context.Context, run *switching, h *half) ([]byte, error) {
+	path := h.dir.OriginPath()
+	if !h.id.IsZero() {
+		return c.await(ctx, &fetch{
+			Want: wantTree, ID: h.id, Ref: remote.TreeRef{Commit: run.to.commit.ID, Path: c.dicfuse.Path(path), ID: h.id},
+		})
+	}
+	if b := h.dir.State().Below; b == nil || b.Origin == "" {
+		return nil, nil
+	}
+	return c.await(ctx, &fetch{
+		Want: wantPath, ID: run.to.tree, Ref: remote.TreeRef{Commit: run.to.commit.ID, Path: path, ID: run.to.tree}, Base: c.dicfuse.Path(""),
+	})
+}
+
+// rehearse reads what laying the directory out anew will have to read of upper and the local layers. What cannot be read is
+// found before anything has changed.
+func (c *core) rehearse(run *switching, h *half) error {
+	t, s := h.dir.LastTable(), h.dir.State()
+	if t == nil || s.Where != tree.Upper && s.Below == nil {
+		return nil
+	}
+	if err := c.lookThrough(run, h, t); err != nil {
+		return fmt.Errorf("nothing was switched: directory /%s: %w", h.dir.Path(), err)
+	}
+	return nil
+}
+
+// lookThrough reads what a directory's table at the new commit takes, and makes none.
+func (c *core) lookThrough(run *switching, h *half, t *tree.Table) error {
+	origin, err := object.ParseTree(h.payload)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
+	lower, err := c.local.List(lowerHalf(h.dir), layer.FromOrigin(origin, run.pin))
+	if err != nil {
+		return err
+	}
+	u := upperHalf{core: c, dir: h.dir}
+	defer u.close()
+	for i := range lower {
+		if e, shown := t.Lookup(lower[i].Name); shown && !gainsHalf(e.Node, &lower[i]) {
+			continue
+		}
+		if _, err := u.find(lower[i].Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gainsHalf tells whether a directory that upper alone had may be merged with what its name shows now.
+func gainsHalf(n *tree.Node, l *layer.Entry) bool {
+	s := n.State()
+	return l.Type == unix.S_IFDIR && n.IsDir() && s.Where == tree.Upper && !s.HasLower()
+}
+
+// await has the loader read a tree object, and waits for it.
+func (c *core) await(ctx context.Context, m *fetch) ([]byte, error) {
 	got := make(chan outcome, 1)
-	m := &fetch{Source: c.source, Want: wantTree, ID: ref.ID, Ref: ref, Done: func(o outcome) { got <- o }}
+	m.Source, m.Done = c.source, func(o outcome) { got <- o }
 	c.loader.Tell(m)
 	select {
 	case o := <-got:

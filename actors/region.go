@@ -161,9 +161,12 @@ func (r *region) drain(park map[*tree.Node][]any, n *tree.Node, err error) {
 	msgs := park[n]
 	delete(park, n)
 	for _, m := range msgs {
-		if err == nil {
+		q, asks := m.(request)
+		_, switches := m.(*retree) // finds that there is nothing to lay out
+		switch {
+		case err == nil || switches:
 			r.self.Tell(m) // by the mailbox: a panic in one must not lose the others
-		} else if q, ok := m.(request); ok {
+		case asks:
 			q.call().finish(err)
 		}
 	}

@@ -16,6 +16,10 @@ func (r *region) await(dir *tree.Node, msg any) {
 	if !first {
 		return
 	}
+	if dir.LastTable() != nil {
+		r.catchUp(dir)
+		return
+	}
 	s := dir.State()
 	if !r.core.fromOrigin(s) {
 		r.list(dir, nil)

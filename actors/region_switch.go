@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/antares-actor/antares-actor/internal/layer"
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/internal/tree"
-	"github.com/antares-actor/antares-actor/internal/upper"
 )
 
 // Commands and facts of a switch to another commit, to a region.
@@ -19,8 +17,10 @@ type (
 	// retree asks for a directory's table with the lower half that its state says.
 	retree struct {
 		part
-		Dir   *tree.Node
-		tries int
+		Dir      *tree.Node
+		tries    int
+		failures int
+		late     bool // the switch is over: somebody asks for a directory that could not be laid out in it
 	}
 	// rebase gives a directory that no parent leads to by its name, the root or one with a redirect, its new lower half.
 	rebase struct {
@@ -49,10 +49,11 @@ type (
 	}
 )
 
-// A switch must come about everywhere: what fails is tried again, a panic so often, anything else for ever.
+// A switch must come about everywhere: what fails is tried again, a panic so often, anything else for one and a half seconds.
 const (
 	retreeTries = 3
-	retreeWait  = time.Second
+	layTries    = 5
+	layWait     = 100 * time.Millisecond // and doubled each time
 )
 
 func (r *region) rebase(m *rebase) {
@@ -83,18 +84,15 @@ func (r *region) retree(m *retree) {
 	m.tries++
 	switch {
 	case m.tries > retreeTries:
-		r.core.log.Error("a directory shows an older commit than the mount", slog.String("path", dir.Path()))
-		delete(r.retrees, dir)
-		m.finish()
+		r.leaveBehind(m, ErrPanic)
 		return
-	case len(r.loading[dir]) > 0:
+	case len(r.loading[dir]) > 0 && dir.LastTable() == nil:
 		m.tries--
 		r.loading[dir] = append(r.loading[dir], m)
 		return
-	case dir.Table() == nil || dir.State().Orphan:
+	case dir.LastTable() == nil || dir.State().Orphan:
 		r.core.notifier.Tell(&invalidateInode{Ino: dir.Ino})
-		delete(r.retrees, dir)
-		m.finish()
+		r.laid(m, nil)
 		return
 	}
 	r.retrees[dir] = m
@@ -121,12 +119,16 @@ func (c *core) fromOrigin(s *tree.State) bool {
 	return s.Object != object.EmptyTree
 }
 
-// retryRetree begins again after a while.
+// retryRetree begins again after a while, some times.
 func (r *region) retryRetree(m *retree, err error) {
+	if m.failures++; m.late || m.failures >= layTries {
+		r.leaveBehind(m, err)
+		return
+	}
 	r.core.log.Warn("a directory cannot be laid out at the new commit yet", slog.String("path", m.Dir.Path()), slog.Any("error", err))
 	self := r.self
 	m.tries = 0
-	time.AfterFunc(retreeWait, func() { self.Tell(m) })
+	time.AfterFunc(layWait<<(m.failures-1), func() { self.Tell(m) })
 }
 
 // lay reads what the lower layers show of the directory together, of which the origin has this tree object.
@@ -150,7 +152,7 @@ func (r *region) relaid(m *relaid) {
 		r.retryRetree(m.For, m.Err)
 		return
 	}
-	t := dir.Table()
+	t := dir.LastTable()
 	if t == nil {
 		r.await(dir, m.For)
 		return
@@ -204,18 +206,18 @@ func (r *region) severed(m *severed) {
 		r.retryRetree(again, m.Err)
 		return
 	}
-	if dir.Table() == nil {
+	if dir.LastTable() == nil {
 		r.await(dir, again)
 		return
 	}
-	o := overlay{region: r, dir: dir, now: m.Laid.Names, cut: m.Cut, pin: again.Switch.pin}
+	o := overlay{region: r, upperHalf: upperHalf{core: r.core, dir: dir}, now: m.Laid.Names, cut: m.Cut, pin: again.Switch.pin}
 	defer o.close()
 	t, err := o.table(m.Laid.Below)
 	if err != nil {
 		r.retryRetree(again, err)
 		return
 	}
-	t.Follows(dir.Table())
+	t.Follows(dir.LastTable())
 	dir.SetTable(t)
 	for _, name := range o.changed {
 		r.core.notifier.Tell(&invalidateEntry{Parent: dir.Ino, Name: name})
@@ -226,8 +228,7 @@ func (r *region) severed(m *severed) {
 	for _, n := range o.below {
 		again.Switch.retree(n)
 	}
-	delete(r.retrees, dir)
-	again.finish()
+	r.laid(again, nil)
 }
 
 // vacated has a directory that lost its name to a switch show nothing, as one that rmdir took away.
@@ -241,25 +242,18 @@ func (r *region) vacated(m *vacated) {
 // overlay lays a directory's new lower half under what it shows.
 type overlay struct {
 	*region
-	dir *tree.Node
+	upperHalf
 	now map[string]*layer.Entry
 	cut map[*tree.Node]bool
 	pin *tree.Pin
 
-	upper   *upper.File // the directory, once it was needed
-	changed []string    // names that show something else than before
+	changed []string // names that show something else than before
 	below   []*tree.Node
-}
-
-func (o *overlay) close() {
-	if o.upper != nil {
-		o.upper.Release()
-	}
 }
 
 // table makes the directory's next table.
 func (o *overlay) table(lower []layer.Entry) (*tree.Table, error) {
-	t := o.dir.Table()
+	t := o.dir.LastTable()
 	entries := make([]tree.Entry, 0, max(t.Len(), len(lower)))
 	shown := make(map[string]bool, t.Len())
 	path, twins, depth := o.dir.LowerPath(), make(map[uint64]*tree.Node), depthOf(o.dir)
@@ -335,25 +329,6 @@ func (o *overlay) keep(e *tree.Entry, l *layer.Entry) error {
 	n.SetState(s)
 	o.below = append(o.below, n)
 	return nil
-}
-
-// find returns what upper has in the directory under a name, nil if nothing.
-func (o *overlay) find(name string) (*upper.Found, error) {
-	if o.dir.State().Where != tree.Upper {
-		return nil, nil
-	}
-	if o.upper == nil {
-		f, err := o.core.upper.Open(o.dir)
-		if err != nil {
-			return nil, err
-		}
-		o.upper = f
-	}
-	found, err := o.core.upper.Store.Find(o.upper, name)
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil
-	}
-	return found, err
 }
 
 // depthOf returns how many levels below the root a directory is, as far as the split rule asks.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +24,9 @@ import (
 //     (region_switch.go). Directories that are the same in both commits are not looked at: time grows with the difference.
 //  4. The kernel drops the names that changed, and the listings. When it has, the switch is done.
 //
+// What can be read beforehand is (gather). A directory that cannot be read afterwards does not hold up the switch for ever: it
+// answers with errors until it can (region_behind.go), and the switch says so.
+//
 // Upper stays above, by the rules of a mount over the new commit: what was changed stays changed, what was deleted stays
 // deleted.
 
@@ -34,7 +39,8 @@ type Switched struct {
 }
 
 // Switch moves the mount to another revision ("" is the origin's head). It returns when no process can open anything by a name
-// of the old one. Files that are open keep their bytes. If it fails before the new commit is published, nothing has changed.
+// of the old one. Files that are open keep their bytes. If it fails, nothing has changed; but with ErrBehind the mount shows the new
+// commit, and a directory that could not be read answers with errors until it can.
 func (m *Mount) Switch(ctx context.Context, rev string) (Switched, error) {
 	return m.switchTo(ctx, target{rev: rev})
 }
@@ -103,7 +109,22 @@ type switching struct {
 	pending atomic.Int64 // retrees that are not done
 	names   atomic.Int64
 	dirs    atomic.Int64
-	done    func() // called when pending comes to 0
+	behind  atomic.Pointer[error] // why a directory could not be laid out; the first of them
+	done    func()                // called when pending comes to 0
+}
+
+// ErrBehind reports a directory that cannot be read since the mount was switched.
+var ErrBehind = errors.New("the mount was switched, but not this directory")
+
+// failed notes that a directory could not be laid out.
+func (s *switching) failed(err error) { s.behind.CompareAndSwap(nil, &err) }
+
+// outcome is what is said to who wanted the switch.
+func (s *switching) outcome() error {
+	if err := s.behind.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // part is what one message does of a switch. It is done once, whatever panics and comes again.
@@ -157,6 +178,7 @@ func (d *dicfuse) next() {
 // prepare reads what the switch needs, in a worker.
 func (d *dicfuse) prepare(cmd *switchTo) {
 	c, self, from := d.core, d.self, *d.core.pins.shown.Load()
+	redirected := slices.Collect(maps.Keys(d.core.pins.redirected))
 	c.working.Go(func() {
 		fact := &prepared{cmd: cmd, err: ErrPanic}
 		defer func() {
@@ -168,7 +190,7 @@ func (d *dicfuse) prepare(cmd *switchTo) {
 		ctx, cancel := context.WithCancel(cmd.ctx)
 		defer cancel()
 		defer context.AfterFunc(c.ctx, cancel)()
-		fact.plan, fact.err = c.planSwitch(ctx, cmd, from)
+		fact.plan, fact.err = c.planSwitch(ctx, cmd, from, redirected)
 	})
 }
 
@@ -232,7 +254,7 @@ func (d *dicfuse) settled(m *settled) {
 	if moved := d.core.moved; moved != nil {
 		go moved(*did)
 	}
-	m.run.cmd.finish(nil)
+	m.run.cmd.finish(m.run.outcome())
 	d.next()
 }
 

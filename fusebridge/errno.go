@@ -17,6 +17,7 @@ var table = []struct {
 	errno syscall.Errno
 }{
 	{actors.ErrOrigin, syscall.EIO},
+	{actors.ErrBehind, syscall.EIO},
 	{actors.ErrPanic, syscall.EIO},
 	{actors.ErrInterrupted, syscall.EINTR},
 	{actors.ErrStale, syscall.ESTALE},

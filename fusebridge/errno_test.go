@@ -29,6 +29,7 @@ func TestStatus(t *testing.T) {
 		"an origin that refuses connections":     {wrap(actors.ErrOrigin, syscall.ECONNREFUSED), syscall.EIO},
 		"an origin that lacks a file of its own": {wrap(syscall.ENOENT, actors.ErrOrigin), syscall.EIO},
 		"a panic":                                {actors.ErrPanic, syscall.EIO},
+		"a directory that a switch left behind":  {wrap(syscall.ENOENT, actors.ErrBehind), syscall.EIO},
 		"an interrupt":                           {wrap(actors.ErrInterrupted), syscall.EINTR},
 		"an unknown number":                      {actors.ErrStale, syscall.ESTALE},
 		"a mount that stops":                     {actors.ErrStopped, syscall.ENOTCONN},

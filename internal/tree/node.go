@@ -135,8 +135,16 @@ func (n *Node) Place() *Place { return n.place.Load() }
 // SetPlace publishes a place. For the place's writer only.
 func (n *Node) SetPlace(p Place) { n.place.Store(&p) }
 
-// Table returns a directory's listing, nil while it is not loaded.
-func (n *Node) Table() *Table { return n.table.Load() }
+// Table returns a directory's listing, nil while it is not loaded, or is of a commit that the mount has left.
+func (n *Node) Table() *Table {
+	if t := n.table.Load(); t != nil && !t.owed {
+		return t
+	}
+	return nil
+}
+
+// LastTable returns what the directory showed last, of whatever commit; nil if it was never loaded or is forgotten.
+func (n *Node) LastTable() *Table { return n.table.Load() }
 
 // SetTable publishes a listing; nil forgets it, so that the next use loads it again. For the directory's owner only.
 func (n *Node) SetTable(t *Table) { n.table.Store(t) }

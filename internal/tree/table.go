@@ -44,6 +44,7 @@ type Table struct {
 	version uint16 // begins anywhere, since the process before may have had any; changes by each change, and wraps around
 	first   uint16 // the version that the directory had when the mount was switched to this commit
 	before  *Table // what it showed last before that; nil if it was not switched
+	owed    bool   // the mount was switched and the directory could not be: nobody may see this
 }
 
 // NewTable builds a listing. Names must be distinct; the slice is the table's from now on.
@@ -89,6 +90,14 @@ func (t *Table) Follows(before *Table) {
 	if last.before != nil {
 		t.before = before.shortened(erasKept - 1)
 	}
+}
+
+// Owed returns t as the listing of a directory that could not be switched with its mount: the next one is made from it, and
+// until then there is none.
+func (t *Table) Owed() *Table {
+	s := *t
+	s.owed = true
+	return &s
 }
 
 // shortened is t leading to so many earlier listings at most.
