@@ -21,8 +21,8 @@ var (
 	_ LargeFiles  = (*offline)(nil)
 )
 
-// Offline returns an origin of the same name that never asks origin anything: revisions are what the records say, and
-// everything else is ErrOffline, at once. What a content store holds can be read without an origin; that is all there is.
+// Offline returns an origin of the same name that never asks origin anything: revisions and changelists are what the records say,
+// and everything else is ErrOffline, at once. What a content store holds can be read without an origin; that is all there is.
 //
 // It is deliberately no BatchSizer: a batch would fail as a whole where some of it is in the store.
 func Offline(origin Origin, pins *Pins) Origin { return &offline{Origin: origin, pins: pins} }
@@ -54,9 +54,16 @@ func (o *offline) Blob(ctx context.Context, id object.ID) (Blob, error) {
 	return Blob{}, o.refuse(ctx, "blob "+id.String())
 }
 
-// Changes is ErrOffline: nothing records changelists.
+// Changes returns what a changelist did when it was last asked for with these records.
 func (o *offline) Changes(ctx context.Context, link string) ([]Change, error) {
-	return nil, o.refuse(ctx, fmt.Sprintf("changelist %q", link))
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	changes, err := o.pins.LookupChanges(o.String(), link)
+	if err != nil {
+		return nil, fmt.Errorf("%s: changelist %q: %w: %w", o, link, ErrOffline, err)
+	}
+	return changes, nil
 }
 
 // LargeFile is ErrOffline.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -84,6 +85,71 @@ func TestWhatWasPinnedCanBePinnedOffline(t *testing.T) {
 	}
 	if o.String() != inner.name || inner.asked != 1 {
 		t.Errorf("%s was asked %d times", o, inner.asked)
+	}
+}
+
+// withLists is an origin with one changelist.
+type withLists struct {
+	*counted
+	changes []remote.Change
+}
+
+func (w *withLists) Changes(_ context.Context, link string) ([]remote.Change, error) {
+	w.asked++
+	if link != "CL1" {
+		return nil, remote.ErrNotFound
+	}
+	return w.changes, nil
+}
+
+func TestAChangelistThatWasShownIsKnownOffline(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pins")
+	pins := remote.NewPins(dir)
+	inner := &withLists{&counted{name: "http://host:8000"}, []remote.Change{
+		{Action: remote.Renamed, Path: "new \xe2\x82\xac", OldPath: "old", ID: object.ID{1}}, {Action: remote.Deleted, Path: "gone", ID: object.ID{2}},
+	}}
+	online := remote.Recorded(inner, pins, slog.New(slog.DiscardHandler)).(remote.Changelists)
+	ask := func(o remote.Changelists, link string) []remote.Change {
+		t.Helper()
+		changes, err := o.Changes(t.Context(), link)
+		if err != nil {
+			t.Error(err)
+		}
+		return changes
+	}
+	first := slices.Clone(ask(online, "CL1"))
+	offline := remote.Offline(inner, pins).(remote.Changelists)
+	if got := ask(offline, "CL1"); !slices.Equal(got, first) || len(got) != 2 {
+		t.Errorf("offline it does %v, and did %v", got, first)
+	}
+	inner.changes = inner.changes[:1]
+	ask(online, "CL1")
+	if got := ask(offline, "CL1"); !slices.Equal(got, first[:1]) {
+		t.Errorf("after it was asked for again it does %v", got)
+	}
+	if _, err := online.Changes(t.Context(), "CL2"); !errors.Is(err, remote.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := offline.Changes(t.Context(), "CL2"); !errors.Is(err, remote.ErrNotListed) || !errors.Is(err, remote.ErrOffline) || !strings.Contains(err.Error(), `"CL2"`) {
+		t.Errorf("one that was never asked for: %v", err)
+	}
+	if inner.asked != 3 {
+		t.Errorf("%d requests", inner.asked)
+	}
+	if _, err := pins.Lookup(inner.name, "CL1"); !errors.Is(err, remote.ErrNotPinned) {
+		t.Errorf("a changelist is taken for a revision: %v", err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	for _, damaged := range []string{"", "{", "null", `{"origin":"http://host:8000","changelist":"CL1","changes":[{"id":"xy"}]}`} {
+		if err := os.WriteFile(files[0], []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := offline.Changes(t.Context(), "CL1"); !errors.Is(err, remote.ErrNotListed) {
+			t.Errorf("%q: %v, %v", damaged, got, err)
+		}
 	}
 }
 

@@ -24,8 +24,9 @@ var ErrNotPinned = errors.New("revision was never pinned")
 // maxPins is how many records are kept; those that were used longest ago go first.
 const maxPins = 1000
 
-// Pins is a directory of records of what revisions stood for when they were pinned: one small file a revision of an origin,
-// replaced as a whole. Any number of processes may share one. A record that cannot be read is none.
+// Pins is a directory of records of what revisions stood for when they were pinned, and changelists when they were asked for:
+// one file a revision or changelist of an origin, replaced as a whole. Any number of processes may share one. A record that
+// cannot be read is none.
 type Pins struct {
 	dir string // made with the first record
 }
@@ -45,7 +46,8 @@ type pin struct {
 // Record notes what rev, and the commit's own id, stood for.
 func (p *Pins) Record(origin, rev string, c Commit) error {
 	for _, name := range []string{rev, c.ID.String()} {
-		if err := p.write(pin{Origin: origin, Rev: name, Commit: c.ID.String(), Tree: c.Tree.String(), Time: c.Time.UTC()}); err != nil {
+		r := pin{Origin: origin, Rev: name, Commit: c.ID.String(), Tree: c.Tree.String(), Time: c.Time.UTC()}
+		if err := p.write(p.path(origin, name), r); err != nil {
 			return fmt.Errorf("record a pin: %w", err)
 		}
 	}
@@ -76,12 +78,12 @@ func (p *Pins) path(origin, rev string) string {
 }
 
 // write replaces a record. One that says the same already is only marked as used.
-func (p *Pins) write(r pin) error {
+func (p *Pins) write(path string, r any) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	path, now := p.path(r.Origin, r.Rev), time.Now()
+	now := time.Now()
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) && os.Chtimes(path, now, now) == nil {
 		return nil
 	}
@@ -128,10 +130,14 @@ type recorder struct {
 	log  *slog.Logger
 }
 
-// Recorded returns origin with each successful Pin recorded, so that Offline can do without it. A record that cannot be
+// Recorded returns origin with each successful Pin and each changelist recorded, so that Offline can do without it. A record that cannot be
 // written is a warning.
 func Recorded(origin Origin, pins *Pins, log *slog.Logger) Origin {
-	return Decorate(&recorder{Origin: origin, pins: pins, log: log}, origin)
+	r := &recorder{Origin: origin, pins: pins, log: log}
+	if lists, ok := origin.(Changelists); ok {
+		return Decorate(&listRecorder{recorder: r, lists: lists}, origin)
+	}
+	return Decorate(r, origin)
 }
 
 // Pin asks the origin, and records its answer.

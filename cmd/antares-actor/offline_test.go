@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/antares-actor/antares-actor/internal/testfs"
+	"github.com/antares-actor/antares-actor/remote/monoserver"
 	"github.com/antares-actor/antares-actor/remote/origintest"
 )
 
@@ -67,4 +68,38 @@ func TestOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefusal(t, lab, refusal{3, []string{"offline", remedy}}, append([]string{"mount"}, append(offline, lab.Mkdir("mnt-empty"))...)...)
+}
+
+// TestAChangelistOffline shows a changelist that was shown before, while the server would hang whoever asked it.
+func TestAChangelistOffline(t *testing.T) {
+	t.Parallel()
+	repo := twoCommits(t)
+	srv, lab := newServer(t, repo.Dir), suite.New(t)
+	for _, link := range []string{"ABC", "NEVER"} {
+		check(t, srv.mono.AddChangelist(t.Context(), monoserver.Changelist{Link: link, Rev: "one..two"}))
+	}
+	lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--cl", "ABC"}}).Unmount()
+	srv.fail(origintest.Always("/", origintest.Hang()))
+	srv.take()
+
+	m := lab.Mount(testfs.Spec{Origin: srv.URL, Flags: []string{"--offline", "--cl", "ABC", "--prefetch", "off"}})
+	wantNames(t, m.Path("d"), "changed come link same")
+	wantContent(t, m.Path("d/come"), "come\n") // the changelist's files are here, though nobody read them
+	wantContent(t, m.Path("d/changed"), "second, and longer\n")
+	wantAbsent(t, m.Path("d/gone"))
+	lab.Actor("cl", m.Point, "--clear").OK()
+	wantAbsent(t, m.Path("d/come"))
+	if r := lab.Actor("cl", m.Point, "NEVER"); r.Code != 3 || !strings.Contains(r.Stderr, `changelist "NEVER"`) || !strings.Contains(r.Stderr, "never shown with this cache") {
+		t.Errorf("one that was never shown: exit status %d, %q", r.Code, r.Stderr)
+	}
+	lab.Actor("cl", m.Point, "ABC").OK()
+	wantContent(t, m.Path("d/come"), "come\n")
+	if got := m.Unmount(); got.OriginRequests != 0 {
+		t.Errorf("%d requests", got.OriginRequests)
+	}
+	if asked := srv.take(); len(asked) != 0 {
+		t.Errorf("the server was asked: %v", asked)
+	}
+	wantRefusal(t, lab, refusal{3, []string{`changelist "NEVER"`, "never shown with this cache", "offline", "mount it once without --offline"}},
+		"mount", "--origin", srv.URL, "--offline", "--cl", "NEVER", "--upper", lab.Path("u"), "--work", lab.Path("w"), lab.Mkdir("mnt-refused"))
 }
