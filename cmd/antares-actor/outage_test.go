@@ -33,8 +33,15 @@ func TestEmptyListingsAreNoTruth(t *testing.T) {
 	}
 	wantContent(t, m.Path("dir/b/same"), "same\n")
 	wantAbsent(t, m.Path("dir/b/nope"))
+	repo.Git(t, "tag", "shown")
+	repo.Write(t, "more", "more\n", 0o644)
+	repo.Commit(t, "more")
+	if r := lab.Actor("switch", m.Point); r.Code != 3 || !strings.Contains(r.Stderr, "empty root") {
+		t.Errorf("exit status %d, %s, want 3 and that the root is empty", r.Code, r.Stderr)
+	}
+	wantContent(t, m.Path("dir/b/same"), "same\n")
 	srv.mono.Faults().Clear()
-	wantCommit(t, lab, m.Point, repo.Dir, "HEAD")
+	wantCommit(t, lab, m.Point, repo.Dir, "shown")
 }
 
 // TestFollowingOutlivesAnOutage: the root's directory changes, too, of which a server's own hash says nothing.

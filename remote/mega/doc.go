@@ -24,7 +24,7 @@
 // # Trust
 //
 // The server answers 200 and an empty list for what is missing and, on a bad day, for what is not; no tree but the empty
-// one is ever believed to be empty. HTML, other content types, broken JSON and names that no directory may hold are
+// one is ever believed to be empty, and a root, of which nothing else says whether it is, never. HTML, other content types, broken JSON and names that no directory may hold are
 // remote.ErrBadAnswer. A 404 means remote.ErrNotFound only for a blob, and only in the API's own envelope: a proxy's
 // error page is none. A blob of up to 64 KiB is verified; a larger one is streamed unverified, and the content store hashes it.
 // A changelist's files and the answers of the LFS batch API are refused as a whole if one path or address in them is not
@@ -35,7 +35,7 @@
 // 5xx, 429, refused and reset connections, and bodies that stop or stall are remote.ErrUnavailable. These requests are tried
 // again, five times in all within some two seconds, with jittered exponential waits; a Retry-After lengthens the wait, and
 // one longer than anybody waits ends the request. So are answers that were damaged on the way: broken JSON, an empty list for
-// what cannot be empty, a small blob with another hash. A blob's body that breaks is asked for again and read on where it broke,
+// what cannot be empty, a small blob with another hash, a root that is empty or no tree. A blob's body that breaks is asked for again and read on where it broke,
 // which its reader does not see: since the server sends no ranges, from the start, as long as each time brings new bytes.
 //
 // Time limits follow progress and not size: on connecting, on the wait for headers, on a read that brings nothing, and on

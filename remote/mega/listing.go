@@ -3,6 +3,7 @@ package mega
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/antares-actor/antares-actor/internal/object"
@@ -14,18 +15,33 @@ func (c *Client) rawTree(ctx context.Context, path string) ([]byte, error) {
 	return c.fetch(ctx, c.route("file/tree", "path", "/"+path), typeBytes)
 }
 
-// listing asks for the names, types and ids at path in a commit, in git's order. The modes are ModeTree for directories
-// and ModeFile for everything else, which may be wrong. An empty list may mean that nothing is there; where something must
-// be, it is asked for again, and then remote.ErrBadAnswer.
-func (c *Client) listing(ctx context.Context, commit object.ID, path string, some bool) ([]object.Entry, error) {
+// rootTree asks for the head's root. Both routes answer 200 and nothing for what the server does not find, and nothing but the
+// server says whether a root is empty. Mega's never is: it makes directories there itself, with a file in each.
+func (c *Client) rootTree(ctx context.Context) ([]byte, error) {
+	return c.whole(ctx, c.listings, request{url: c.route("file/tree", "path", "/"), want: typeBytes, verify: rootOnly})
+}
+
+// rootOnly refuses what is no tree object with entries.
+func rootOnly(payload []byte) error {
+	entries, err := object.ParseTree(payload)
+	if err == nil && len(entries) == 0 {
+		err = errors.New("an empty root")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w: %w", remote.ErrBadAnswer, errDamaged, err)
+	}
+	return nil
+}
+
+// listing asks for the names, types and ids at path in a commit, in git's order, of what is known not to be empty: an empty list
+// may also mean that nothing was found, and is asked for again, and then remote.ErrBadAnswer. The modes are ModeTree for
+// directories and ModeFile for everything else, which may be wrong.
+func (c *Client) listing(ctx context.Context, commit object.ID, path string) ([]object.Entry, error) {
 	query := []string{"path", "/" + path}
 	if !commit.IsZero() {
 		query = append(query, "refs", commit.String())
 	}
-	req := request{url: c.route("tree/content-hash", query...), want: typeJSON}
-	if some {
-		req.verify = notEmpty
-	}
+	req := request{url: c.route("tree/content-hash", query...), want: typeJSON, verify: notEmpty}
 	text, err := c.whole(ctx, c.listings, req)
 	if err != nil {
 		return nil, err

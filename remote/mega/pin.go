@@ -52,7 +52,7 @@ func (c *Client) Pin(ctx context.Context, rev string) (remote.Commit, error) {
 			return remote.Commit{}, err
 		}
 		if again.same(head) {
-			return c.settle(ctx, head)
+			return c.settle(head), nil
 		}
 	}
 	payload, err := c.rootElsewhere(ctx, at, modesOf(head.root))
@@ -87,7 +87,7 @@ func (s sight) same(o sight) bool { return s.commit.ID == o.commit.ID && bytes.E
 
 func (c *Client) look(ctx context.Context) (s sight, err error) {
 	var errHead, errRoot error
-	together(func() { s.commit, errHead = c.latest(ctx, "") }, func() { s.root, errRoot = c.rawTree(ctx, "") })
+	together(func() { s.commit, errHead = c.latest(ctx, "") }, func() { s.root, errRoot = c.rootTree(ctx) })
 	return s, cmp.Or(errHead, errRoot)
 }
 
@@ -107,7 +107,7 @@ func (c *Client) pinHead(ctx context.Context) (remote.Commit, error) {
 		}
 		var again sight
 		if again, err = c.look(ctx); err == nil && again.same(head) {
-			return c.settle(ctx, head)
+			return c.settle(head), nil
 		}
 		head = again
 	}
@@ -115,38 +115,16 @@ func (c *Client) pinHead(ctx context.Context) (remote.Commit, error) {
 }
 
 // settle makes a commit of what was seen, and keeps it: what a commit has never changes.
-func (c *Client) settle(ctx context.Context, head sight) (remote.Commit, error) {
-	if err := c.believeRoot(ctx, head.commit, head.root); err != nil {
-		return remote.Commit{}, err
-	}
+func (c *Client) settle(head sight) remote.Commit {
 	commit := withRoot(head.commit, head.root)
 	c.pinned.Store(&commit)
-	return commit, nil
-}
-
-// believeRoot refuses a root without entries unless the other listing route has none either: the server answers 200 and
-// nothing for what it does not find, too.
-func (c *Client) believeRoot(ctx context.Context, at remote.Commit, payload []byte) error {
-	if len(payload) > 0 {
-		if _, err := object.ParseTree(payload); err != nil {
-			return c.failed("GET "+redact(c.route("file/tree", "path", "/")), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
-		}
-		return nil
-	}
-	entries, err := c.listing(ctx, at.ID, "", false)
-	if err != nil {
-		return err
-	}
-	if len(entries) > 0 {
-		return c.failed("GET "+redact(c.route("file/tree", "path", "/")), fmt.Errorf("%w: an empty root", remote.ErrBadAnswer))
-	}
-	return nil
+	return commit
 }
 
 // rootElsewhere rebuilds the root of a commit that is not the head. Nothing tells its id: the modes are the head's for
 // the same names, and by content for the others.
 func (c *Client) rootElsewhere(ctx context.Context, at remote.Commit, hints map[string]object.Mode) ([]byte, error) {
-	entries, err := c.listing(ctx, at.ID, "", true)
+	entries, err := c.listing(ctx, at.ID, "")
 	if err != nil {
 		return nil, err
 	}

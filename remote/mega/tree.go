@@ -21,8 +21,7 @@ func (c *Client) Tree(ctx context.Context, ref remote.TreeRef) (remote.Tree, err
 	if object.Sum(object.Tree, head) == ref.ID {
 		return remote.Tree{Payload: head}, nil
 	}
-	// 200 and [] is also how the server says that it does not know: the directory is in its parent, so it is not that.
-	entries, err := c.listing(ctx, ref.Commit, ref.Path, true)
+	entries, err := c.listing(ctx, ref.Commit, ref.Path) // its parent has it, so that it is not empty
 	if err != nil {
 		return remote.Tree{}, err
 	}

@@ -269,9 +269,15 @@ func TestEmptyListsAreNotBelieved(t *testing.T) {
 		}
 	})
 	t.Run("an empty root", func(t *testing.T) {
-		o := dial(t, origintest.Inject(server, origintest.Always(rawRoute, origintest.Answer("application/octet-stream", ""))))
+		nothing := origintest.Answer("application/octet-stream", "")
+		lists := origintest.Always(listingRoute, origintest.Answer("application/json", empty)) // the other route may say so, too
+		o := dial(t, origintest.Inject(origintest.Inject(server, lists), origintest.Always(rawRoute, nothing)))
 		_, err := o.Pin(t.Context(), "")
 		wantError(t, err, remote.ErrBadAnswer, "empty root")
+		o = dial(t, origintest.Inject(origintest.Inject(server, lists), origintest.First(2, rawRoute, nothing)))
+		if got := pin(t, o, ""); got.Tree != c.Tree {
+			t.Errorf("a root that was empty for a moment is %q", got.Root)
+		}
 	})
 	t.Run("a root that is no tree", func(t *testing.T) {
 		o := dial(t, origintest.Inject(server, origintest.Always(rawRoute, origintest.Answer("application/octet-stream", "hello"))))
