@@ -11,15 +11,16 @@
 //  2. Otherwise GET /tree/content-hash at the pinned commit, and look for the modes with which these names and ids hash to
 //     the id: first those that the head's tree of step 1 has for the same names, then all plain files, then every change
 //     of one or two modes, and last what the files' first bytes say. The result is as good as a raw tree: the hash
-//     proves it. If none fits, the listing is returned as Derived, with the best guess.
+//     proves it. If none fits, the listing is asked for until it comes twice the same, since it may have been damaged on the
+//     way, and returned as Derived, with the best guess.
 //
 // Step 1 leaves out the route's `oid` parameter on purpose: with it a moved head answers nothing, without it the answer
 // holds the modes that step 2 needs most.
 //
 // The root has no parent that gives its id. At the head its raw tree is hashed; both are asked for at once, and both again
 // afterwards: had the head moved in between, the tree might belong to another. That is two round trips. At another commit
-// nothing proves the root's modes; they are taken from the head's root by name, and from content for new names. A warning is
-// logged then.
+// nothing proves the root; its listing is asked for twice, and its modes are taken from the head's root by name, and from
+// content for new names. A warning is logged then.
 //
 // # Trust
 //
@@ -35,7 +36,8 @@
 // 5xx, 429, refused and reset connections, and bodies that stop or stall are remote.ErrUnavailable. These requests are tried
 // again, five times in all within some two seconds, with jittered exponential waits; a Retry-After lengthens the wait, and
 // one longer than anybody waits ends the request. So are answers that were damaged on the way: broken JSON, an empty list for
-// what cannot be empty, a small blob with another hash, a root that is empty or no tree. A blob's body that breaks is asked for again and read on where it broke,
+// what cannot be empty, a small blob with another hash; a root that is empty or no tree;
+// and once a listing with entries that make no sense. A blob's body that breaks is asked for again and read on where it broke,
 // which its reader does not see: since the server sends no ranges, from the start, as long as each time brings new bytes.
 //
 // Time limits follow progress and not size: on connecting, on the wait for headers, on a read that brings nothing, and on

@@ -1,10 +1,12 @@
 package mega
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
@@ -42,15 +44,37 @@ func (c *Client) listing(ctx context.Context, commit object.ID, path string) ([]
 		query = append(query, "refs", commit.String())
 	}
 	req := request{url: c.route("tree/content-hash", query...), want: typeJSON, verify: notEmpty}
-	text, err := c.whole(ctx, c.listings, req)
-	if err != nil {
-		return nil, err
+	for tries := 1; ; tries++ {
+		text, err := c.whole(ctx, c.listings, req)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := parseListing(text)
+		switch {
+		case err == nil:
+			return entries, nil
+		case tries == 1 && errors.Is(err, errDamaged):
+			c.log.InfoContext(ctx, "asking again", "err", err)
+		default:
+			return nil, c.failed(req.String(), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+		}
 	}
-	entries, err := parseListing(text)
-	if err != nil {
-		return nil, c.failed(req.String(), fmt.Errorf("%w: %w", remote.ErrBadAnswer, err))
+}
+
+// unproved is a listing that no id proves. It may come damaged and still be one: two must say the same.
+func (c *Client) unproved(ctx context.Context, commit object.ID, path string) ([]object.Entry, error) {
+	var entries, again []object.Entry
+	var err, errAgain error
+	for range maxListings {
+		together(
+			func() { entries, err = c.listing(ctx, commit, path) },
+			func() { again, errAgain = c.listing(ctx, commit, path) },
+		)
+		if err := cmp.Or(err, errAgain); err != nil || slices.Equal(entries, again) {
+			return entries, err
+		}
 	}
-	return entries, nil
+	return nil, fmt.Errorf("mega: list /%s at %s: %w: it is another one each time", path, commit, remote.ErrBadAnswer)
 }
 
 // maxEmpty is more bytes than an envelope without entries has.
@@ -65,7 +89,7 @@ func notEmpty(text []byte) error {
 	return nil
 }
 
-// parseListing reads the envelope of /tree/content-hash.
+// parseListing reads the envelope of /tree/content-hash. Where single entries make no sense, that is errDamaged.
 func parseListing(text []byte) ([]object.Entry, error) {
 	var items []struct {
 		Name        string `json:"name"`
@@ -79,7 +103,7 @@ func parseListing(text []byte) ([]object.Entry, error) {
 	for _, item := range items {
 		id, err := object.Parse(item.OID)
 		if err != nil {
-			return nil, fmt.Errorf("listing: %q: %w", item.Name, err)
+			return nil, fmt.Errorf("%w: listing: %q: %w", errDamaged, item.Name, err)
 		}
 		mode := object.ModeFile
 		switch item.ContentType {
@@ -87,10 +111,10 @@ func parseListing(text []byte) ([]object.Entry, error) {
 			mode = object.ModeTree
 		case "file":
 		default:
-			return nil, fmt.Errorf("listing: %q has content type %.80q", item.Name, item.ContentType)
+			return nil, fmt.Errorf("%w: listing: %q has content type %.80q", errDamaged, item.Name, item.ContentType)
 		}
 		if err := object.CheckName(item.Name); err != nil {
-			return nil, fmt.Errorf("listing: %w", err)
+			return nil, fmt.Errorf("%w: listing: %w", errDamaged, err)
 		}
 		entries = append(entries, object.Entry{Name: item.Name, Mode: mode, ID: id})
 	}
@@ -102,7 +126,7 @@ func parseListing(text []byte) ([]object.Entry, error) {
 func sorted(entries []object.Entry) ([]object.Entry, error) {
 	object.SortEntries(entries)
 	if _, err := object.ParseTree(object.AppendTree(nil, entries)); err != nil {
-		return nil, fmt.Errorf("listing: %w", err)
+		return nil, fmt.Errorf("%w: listing: %w", errDamaged, err)
 	}
 	return entries, nil
 }

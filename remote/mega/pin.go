@@ -124,7 +124,7 @@ func (c *Client) settle(head sight) remote.Commit {
 // rootElsewhere rebuilds the root of a commit that is not the head. Nothing tells its id: the modes are the head's for
 // the same names, and by content for the others.
 func (c *Client) rootElsewhere(ctx context.Context, at remote.Commit, hints map[string]object.Mode) ([]byte, error) {
-	entries, err := c.listing(ctx, at.ID, "")
+	entries, err := c.unproved(ctx, at.ID, "")
 	if err != nil {
 		return nil, err
 	}

@@ -169,3 +169,38 @@ func TestEverythingIsAFileToAListing(t *testing.T) {
 		tree(t, o, repo, c, path)
 	}
 }
+
+// TestADamagedListingThatIsStillOneIsNotBelieved: a letter of a name, or of a type, changed on the way.
+func TestADamagedListingThatIsStillOneIsNotBelieved(t *testing.T) {
+	repo := origintest.NewRepo(t)
+	old := pin(t, dial(t, serve(t, repo)), "")
+	repo.Write(t, "bin/more", "more", 0o644)
+	moved := repo.Commit(t, "moved")
+	gone := origintest.Always(rawRoute, origintest.Answer("application/octet-stream", "")) // only listings are left
+	for _, damaged := range []string{item("ruN.sh", "file", someID.String()), item("run.sh", "fiLe", someID.String())} {
+		once := origintest.First(1, listingRoute, origintest.Answer("application/json", damaged))
+		tree(t, dial(t, origintest.Inject(origintest.Inject(serve(t, repo), gone), once)), repo, remote.Commit{ID: moved}, "bin")
+
+		want := pin(t, dial(t, serve(t, repo)), old.ID.String())
+		once = origintest.First(1, listingRoute, origintest.Answer("application/json", damaged))
+		if got := pin(t, dial(t, origintest.Inject(serve(t, repo), once)), old.ID.String()); got.Tree != want.Tree {
+			t.Errorf("the root of an older commit is %q, want %q", got.Root, want.Root)
+		}
+	}
+
+	var mu sync.Mutex
+	n := 0
+	o := dial(t, origintest.Inject(serve(t, repo), func(r *http.Request) origintest.Fault {
+		if !strings.Contains(r.URL.Path, listingRoute) {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		return origintest.Answer("application/json", item(fmt.Sprint("x", n), "file", someID.String()))
+	}))
+	_, err := o.Tree(t.Context(), remote.TreeRef{Commit: moved, Path: "bin", ID: someID})
+	wantError(t, err, remote.ErrBadAnswer, "another one each time")
+	_, err = o.Pin(t.Context(), old.ID.String())
+	wantError(t, err, remote.ErrBadAnswer, "another one each time")
+}

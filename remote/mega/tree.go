@@ -3,6 +3,7 @@ package mega
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
@@ -21,13 +22,9 @@ func (c *Client) Tree(ctx context.Context, ref remote.TreeRef) (remote.Tree, err
 	if object.Sum(object.Tree, head) == ref.ID {
 		return remote.Tree{Payload: head}, nil
 	}
-	entries, err := c.listing(ctx, ref.Commit, ref.Path) // its parent has it, so that it is not empty
+	payload, verified, err := c.relisted(ctx, ref, modesOf(head))
 	if err != nil {
 		return remote.Tree{}, err
-	}
-	payload, verified, err := c.rebuild(ctx, ref.ID, entries, modesOf(head))
-	if err != nil {
-		return remote.Tree{}, fmt.Errorf("mega: tree /%s at %s: %w", ref.Path, ref.Commit, err)
 	}
 	if !verified && ref.Commit.IsZero() {
 		return remote.Tree{}, fmt.Errorf("mega: tree /%s: %w: the head has another and no commit was given", ref.Path, remote.ErrMismatch)
@@ -37,6 +34,33 @@ func (c *Client) Tree(ctx context.Context, ref remote.TreeRef) (remote.Tree, err
 			"path", "/"+ref.Path, "commit", ref.Commit, "tree", ref.ID)
 	}
 	return remote.Tree{Payload: payload, Derived: !verified}, nil
+}
+
+// maxListings is how often a listing is asked for at most that nothing proves.
+const maxListings = 5
+
+// relisted rebuilds a directory from its listing. Where no modes hash to its id, the listing may have come damaged and still be
+// one: two in a row must say the same.
+func (c *Client) relisted(ctx context.Context, ref remote.TreeRef, hints map[string]object.Mode) (payload []byte, verified bool, err error) {
+	var before []object.Entry
+	for range maxListings {
+		entries, err := c.listing(ctx, ref.Commit, ref.Path) // its parent has it, so that it is not empty
+		if err != nil {
+			return nil, false, err
+		}
+		if slices.Equal(entries, before) {
+			return payload, false, nil
+		}
+		payload, verified, err = c.rebuild(ctx, ref.ID, entries, hints)
+		if err != nil {
+			return nil, false, fmt.Errorf("mega: tree /%s at %s: %w", ref.Path, ref.Commit, err)
+		}
+		if verified {
+			return payload, true, nil
+		}
+		before = entries
+	}
+	return nil, false, fmt.Errorf("mega: tree /%s at %s: %w: its listing is another one each time", ref.Path, ref.Commit, remote.ErrBadAnswer)
 }
 
 // modesOf returns the modes by name of a tree object that was not asked for, as hints; a malformed one gives none.
