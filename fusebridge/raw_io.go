@@ -64,8 +64,11 @@ func (r *raw) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.S
 	if err != nil {
 		return nil, status(err)
 	}
-	if target == "" { // git can record it, Linux cannot resolve it
+	switch {
+	case target == "": // git can record it, Linux cannot resolve it
 		return nil, fuse.Status(syscall.EINVAL)
+	case len(target) >= syscall.PathMax: // likewise; the kernel would not take the answer
+		return nil, fuse.Status(syscall.ENAMETOOLONG)
 	}
 	return []byte(target), fuse.OK
 }

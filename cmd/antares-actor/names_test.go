@@ -1,8 +1,14 @@
 package main_test
 
 import (
+	"errors"
+	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/antares-actor/antares-actor/internal/testfs"
 )
 
 func TestNamesAreBytes(t *testing.T) {
@@ -46,4 +52,27 @@ func TestPathsOfTheLargestLength(t *testing.T) {
 		p=`+strings.TrimSuffix(deep, "/")+`; cat $p/leaf; echo more >> $p/leaf
 		n=$(printf %0250d 0); mkdir $p/$n; (mkdir $p/$n/$n 2>&1; true) | cut -c1-6; q=$p; while [ ${#q} -lt 4095 ]; do q=./$q; done; q=${q: -4095}; q=.${q#?}
 		while [ ${#q} -gt 4095 ]; do q=${q#?}; done; (ls $q/$n/$n 2>&1 || true) | grep -o 'too long'; mv ${p%%/*} top; find top | wc -l; rm -r top/*; ls -A top`)
+}
+
+// TestALinkThatIsTooLongIsRefused: git can record a symbolic link with a target that Linux cannot have.
+func TestALinkThatIsTooLongIsRefused(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	for name, length := range map[string]int{"longest": 4095, "longer": 4096, "much-longer": 70_000} {
+		repo.Write(t, "target", strings.Repeat("t", length), 0o644)
+		repo.Git(t, "update-index", "--add", "--cacheinfo", "120000,"+strings.TrimSpace(repo.Git(t, "hash-object", "-w", "target"))+","+name)
+		repo.Git(t, "commit", "-q", "-m", name)
+	}
+	eachOrigin(t, repo, func(t *testing.T, lab *testfs.Lab, origin string) {
+		m := lab.Mount(testfs.Spec{Origin: origin})
+		if target, err := os.Readlink(m.Path("longest")); err != nil || len(target) != 4095 {
+			t.Errorf("%d bytes, %v", len(target), err)
+		}
+		for _, name := range []string{"longer", "much-longer"} {
+			if target, err := os.Readlink(m.Path(name)); !errors.Is(err, unix.ENAMETOOLONG) {
+				t.Errorf("%s: %d bytes, %v", name, len(target), err)
+			}
+		}
+		lab.Shell(m.Point, "test $(stat -c %s longer) = 4096; rm longer much-longer")
+	})
 }
