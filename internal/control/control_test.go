@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/internal/control"
@@ -135,6 +138,49 @@ func TestOnlyItsUserMayTouchTheSocket(t *testing.T) {
 	if err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", st.Mode(), err)
 	}
+}
+
+// TestStrangersAreTurnedAway: also where the socket has come to be open to all.
+func TestStrangersAreTurnedAway(t *testing.T) {
+	_, path := serve(t)
+	for name, mode := range map[string]os.FileMode{path: 0o666, filepath.Dir(path): 0o755, filepath.Dir(filepath.Dir(path)): 0o755} {
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said := askAs(t, path, os.Geteuid()); !strings.HasPrefix(said, "HTTP/1.1 200 ") {
+		t.Errorf("its own user is told %q", said)
+	}
+	if said := askAs(t, path, 65534); said != "" {
+		t.Errorf("a stranger is told %q", said)
+	}
+}
+
+// askAs asks for the status as a user, which root can be for a thread.
+func askAs(t *testing.T, path string, uid int) string {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	become := func(uid int) {
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
+			t.Fatalf("become user %d: %v", uid, errno)
+		}
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	become(uid)
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	become(os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Sendto(fd, []byte("GET /v1/mount HTTP/1.1\r\nHost: mount\r\nConnection: close\r\n\r\n"), unix.MSG_NOSIGNAL, nil) // a stranger may be gone
+	b := make([]byte, 100)
+	n, _ := unix.Read(fd, b)
+	return string(b[:max(n, 0)])
 }
 
 func TestWhatIsNoRequestIsRefused(t *testing.T) {
