@@ -119,7 +119,7 @@ func (s *source) apply(ctx context.Context, c remote.Commit, cl Changelist, know
 		}
 	}
 	var err error
-	a.result, err = changelist.Apply(ctx, baseTrees{s, c.ID}, c.Tree, a.changes, cl.Path, s.modeOf)
+	a.result, err = changelist.Apply(ctx, baseTrees{s, c.ID}, c.Tree, a.changes, cl.Path, s.modeOf, s.textOf)
 	if err != nil {
 		return nil, fmt.Errorf("changelist %s on %s: %w", cl.Link, c.ID, err)
 	}
@@ -149,6 +149,24 @@ func (s *source) modeOf(ctx context.Context, id object.ID) (object.Mode, error) 
 		return 0, fmt.Errorf("%w: blob %s: %w", ErrOrigin, id, err)
 	}
 	return object.ModeByContent(start[:n]), nil
+}
+
+// textLimit bounds what is read of a text that describes other files.
+const textLimit = 1 << 20
+
+// textOf reads a small blob.
+func (s *source) textOf(ctx context.Context, id object.ID) ([]byte, error) {
+	if err := s.blob(ctx, id); err != nil {
+		return nil, err
+	}
+	if size, ok := s.content.Size(id); !ok || size > textLimit {
+		return nil, fmt.Errorf("%w: blob %s: %d bytes, expected %d at most", ErrOrigin, id, size, textLimit)
+	}
+	text, ok := s.stored(id)
+	if !ok {
+		return nil, fmt.Errorf("%w: blob %s cannot be read", ErrOrigin, id)
+	}
+	return text, nil
 }
 
 // broughtAtOnce is how many of a changelist's blobs are fetched at once. They do not pass through the loader, since a mount may

@@ -256,6 +256,31 @@ func TestAChangelistOfAServer(t *testing.T) {
 	wantAbsent(t, filepath.Join(m.Upper, "d"))
 }
 
+// TestANewSubmoduleInAChangelist: the server says neither that it is one, nor anything but 404 for its commit.
+func TestANewSubmoduleInAChangelist(t *testing.T) {
+	t.Parallel()
+	repo := twoCommits(t)
+	for branch, path := range map[string]string{"named": "vendor/sub", "unnamed": "vendor/other"} {
+		repo.Git(t, "checkout", "-q", "-b", branch, "one")
+		repo.Write(t, ".gitmodules", "[submodule \"vendor/sub\"]\n\tpath = vendor/sub\n\turl = ../sub.git\n", 0o644)
+		repo.Git(t, "add", ".gitmodules")
+		repo.Git(t, "update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("5a", 20)+","+path)
+		repo.Git(t, "commit", "-qm", branch)
+	}
+	lab := suite.New(t)
+	url := lab.Mono(repo.Dir, "--head", "one", "--cl", "NAMED=one..named", "--cl", "UNNAMED=one..unnamed")
+	m := lab.Mount(testfs.Spec{Origin: url, Flags: []string{"--cl", "NAMED"}})
+	wantNames(t, m.Path("vendor/sub"), "")
+	wantContent(t, m.Path("d/same"), "same\n")
+	if r := lab.Actor("cl", m.Point, "UNNAMED"); r.Code != 2 || !strings.Contains(r.Stderr, "vendor/other") || !strings.Contains(r.Stderr, ".gitmodules") {
+		t.Errorf("a submodule that nothing names: exit status %d, %q", r.Code, r.Stderr)
+	}
+	wantNames(t, m.Path("vendor/sub"), "")
+	m.Unmount()
+	m = lab.Mount(testfs.Spec{Origin: url, Flags: []string{"--offline", "--cl", "NAMED"}})
+	wantNames(t, m.Path("vendor/sub"), "")
+}
+
 func TestMakeBuildsWhatASwitchChanged(t *testing.T) {
 	t.Parallel()
 	repo := origintest.NewRepo(t)

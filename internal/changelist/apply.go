@@ -25,8 +25,12 @@ type Trees interface {
 }
 
 // ModeOf tells the mode of a blob that the base says nothing about: from its content (object.ModeByContent), or
-// object.ModeGitlink for what is known to be a submodule's commit. It may be called concurrently.
+// object.ModeGitlink for what is known to be a submodule's commit. remote.ErrNotFound says that the origin has no such blob. It may
+// be called concurrently.
 type ModeOf func(ctx context.Context, id object.ID) (object.Mode, error)
+
+// TextOf returns the content of a blob that should be small.
+type TextOf func(ctx context.Context, id object.ID) ([]byte, error)
 
 // Result is a changelist applied to a base. Immutable.
 type Result struct {
@@ -47,8 +51,10 @@ type PathChange struct {
 }
 
 // Apply applies changes, whose paths are relative to the directory at, to the tree root. A change that comes twice counts
-// once. An error of base or modeOf is wrapped.
-func Apply(ctx context.Context, base Trees, root object.ID, changes []remote.Change, at string, modeOf ModeOf) (Result, error) {
+// once. An error of base, modeOf or textOf is wrapped.
+func Apply(
+	ctx context.Context, base Trees, root object.ID, changes []remote.Change, at string, modeOf ModeOf, textOf TextOf,
+) (Result, error) {
 	r := Result{Base: root, Root: root, Trees: make(map[object.ID][]byte)}
 	if len(changes) == 0 {
 		return r, nil
@@ -61,7 +67,7 @@ func Apply(ctx context.Context, base Trees, root object.ID, changes []remote.Cha
 	if err := p.survey(ctx, base, root); err != nil {
 		return Result{}, err
 	}
-	if err := p.settleModes(ctx, modeOf); err != nil {
+	if err := p.settleModes(ctx, modeOf, textOf); err != nil {
 		return Result{}, err
 	}
 	if r.Root, err = p.build(p.root, "", r.Trees); err != nil {

@@ -100,7 +100,7 @@ func TestApply(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f, root := plant(base())
 			for range 3 { // in any order
-				r, err := changelist.Apply(t.Context(), f, root, tt.changes, "", modes)
+				r, err := changelist.Apply(t.Context(), f, root, tt.changes, "", modes, noTexts)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -132,7 +132,7 @@ func newOnly(t *testing.T, f *forest, r changelist.Result) {
 }
 
 func TestApplyNothing(t *testing.T) {
-	r, err := changelist.Apply(t.Context(), nil, blob("any id"), nil, "no/matter", nil)
+	r, err := changelist.Apply(t.Context(), nil, blob("any id"), nil, "no/matter", nil, noTexts)
 	if err != nil || r.Root != blob("any id") || r.Base != r.Root || len(r.Trees)+len(r.Blobs)+len(r.Changed) > 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -140,11 +140,11 @@ func TestApplyNothing(t *testing.T) {
 
 func TestApplyEverythingAway(t *testing.T) {
 	f, root := plant(files{"a/b": "100644 1", "c": "100644 2"})
-	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{deleted("c"), deleted("a/b")}, "", modes)
+	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{deleted("c"), deleted("a/b")}, "", modes, noTexts)
 	if err != nil || r.Root != object.EmptyTree || len(r.Trees) != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	r, err = changelist.Apply(t.Context(), f, object.EmptyTree, []remote.Change{added("a/b", "1"), added("c", "2")}, "", modes)
+	r, err = changelist.Apply(t.Context(), f, object.EmptyTree, []remote.Change{added("a/b", "1"), added("c", "2")}, "", modes, noTexts)
 	if err != nil || r.Root != root {
 		t.Errorf("and back: %s, %v, want %s", r.Root, err, root)
 	}
@@ -153,7 +153,7 @@ func TestApplyEverythingAway(t *testing.T) {
 // TestApplyReadsOnlyTheWay: no tree of the base is read, and none made, that is not on the way to a change.
 func TestApplyReadsOnlyTheWay(t *testing.T) {
 	f, root := plant(base())
-	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/deep/er/c", "N"), added("new/dir/n", "N")}, "", modes)
+	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/deep/er/c", "N"), added("new/dir/n", "N")}, "", modes, noTexts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestApplyBelowTheChangelistsPath(t *testing.T) {
 	for _, at := range []string{"lib", "/lib/", "lib/deep/er"} {
 		f, root := plant(base())
 		path := map[bool]string{true: "c", false: "deep/er/c"}[strings.HasSuffix(at, "er")]
-		r, err := changelist.Apply(t.Context(), f, root, []remote.Change{renamed(path, "moved", "C")}, at, modes)
+		r, err := changelist.Apply(t.Context(), f, root, []remote.Change{renamed(path, "moved", "C")}, at, modes, noTexts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestApplySaysWhatChanged(t *testing.T) {
 	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{
 		renamed("lib/a", "z", "A"), renamed("lib/b", "y", "B2"), added("n", "same"), added("m", "same"), added("e", ""),
 		deleted("README"), modified("sub", "two"), modified("bin/run", "#!run"),
-	}, "", modes)
+	}, "", modes, noTexts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,19 +222,19 @@ func TestApplySaysWhatChanged(t *testing.T) {
 // TestApplyFailsWithItsSources: neither a base that cannot be read nor a content that cannot be had is taken for absence.
 func TestApplyFailsWithItsSources(t *testing.T) {
 	f, root := plant(base())
-	if _, err := changelist.Apply(t.Context(), f, root, []remote.Change{added("n", "lost")}, "", modes); !errors.Is(err, errLost) || !strings.Contains(err.Error(), "n: ") {
+	if _, err := changelist.Apply(t.Context(), f, root, []remote.Change{added("n", "lost")}, "", modes, noTexts); !errors.Is(err, errLost) || !strings.Contains(err.Error(), "n: ") {
 		t.Errorf("a lost content: %v", err)
 	}
 	wrong := func(context.Context, object.ID) (object.Mode, error) { return object.ModeTree, nil }
-	if _, err := changelist.Apply(t.Context(), f, root, []remote.Change{added("n", "N")}, "", wrong); err == nil {
+	if _, err := changelist.Apply(t.Context(), f, root, []remote.Change{added("n", "N")}, "", wrong, noTexts); err == nil {
 		t.Error("a file with the mode of a directory")
 	}
 	f.at["lib"] = object.ID{}
-	if _, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/a", "N")}, "", modes); err == nil || !strings.Contains(err.Error(), `"lib"`) {
+	if _, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/a", "N")}, "", modes, noTexts); err == nil || !strings.Contains(err.Error(), `"lib"`) {
 		t.Errorf("an unreadable base: %v", err)
 	}
 	f.trees[root] = []byte("not a tree")
-	if _, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("README", "N")}, "", modes); !errors.Is(err, object.ErrBadTree) {
+	if _, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("README", "N")}, "", modes, noTexts); !errors.Is(err, object.ErrBadTree) {
 		t.Errorf("a damaged base: %v", err)
 	}
 }

@@ -128,6 +128,9 @@ func same(t *testing.T, base *forest, r changelist.Result, want files) {
 	}
 }
 
+// noTexts is for changelists that bring nothing of which the origin has no blob.
+func noTexts(context.Context, object.ID) ([]byte, error) { return nil, errLost }
+
 // modes answers for contents as scripts do, and for submodules.
 func modes(_ context.Context, id object.ID) (object.Mode, error) {
 	switch id {

@@ -16,7 +16,8 @@
 //
 // A changelist is a set, not a sequence: each change speaks of the base and of the outcome, never of a state between. So
 // renames may form chains and cycles. Changes have no modes: a file keeps the one that the base has at its path (a renamed
-// one the one of its old path), and only what is new is looked into. Directories come and go with their files, as in git.
+// one the one of its old path), and only what is new is looked into. What is new and no blob of the origin is a submodule if
+// .gitmodules names it, and else an error: the origin may have lost it. Directories come and go with their files, as in git.
 //
 // # Failure
 //

@@ -91,7 +91,7 @@ func FuzzApply(f *testing.F) {
 			}
 		}
 		forest, root := plant(base())
-		r, err := changelist.Apply(t.Context(), forest, root, changes, "", modes)
+		r, err := changelist.Apply(t.Context(), forest, root, changes, "", modes, noTexts)
 		want, can := model(base(), changes, text)
 		if can != (err == nil) {
 			t.Fatalf("%+v: %v, want success %v", changes, err, can)
@@ -104,7 +104,7 @@ func FuzzApply(f *testing.F) {
 		if len(changes) > 0 {
 			k := int(turn) % len(changes)
 			turned := slices.Concat(changes[k:], changes[:k])
-			if again, err := changelist.Apply(t.Context(), forest, root, turned, "", modes); err != nil || again.Root != r.Root {
+			if again, err := changelist.Apply(t.Context(), forest, root, turned, "", modes, noTexts); err != nil || again.Root != r.Root {
 				t.Fatalf("in another order: %s, %v, want %s", again.Root, err, r.Root)
 			}
 		}

@@ -179,7 +179,7 @@ func (h *history) check(t *testing.T, at string, from, to int, how ...string) {
 	a, b := h.commits[from]+":"+at, h.commits[to]+":"+at
 	changes, modeOf := h.diff(t, append(how, a, b)...)
 	base := h.id(t, h.commits[from]+":")
-	r, err := changelist.Apply(t.Context(), h, base, changes, at, modeOf)
+	r, err := changelist.Apply(t.Context(), h, base, changes, at, modeOf, noTexts)
 	if err != nil {
 		t.Fatalf("%s to %s %q: %v", a, b, how, err)
 	}

@@ -29,7 +29,7 @@ func (*source) Size(context.Context, object.ID) (int64, error) { return 42, nil 
 
 func TestOriginHasTheNewTreesAndTheOthers(t *testing.T) {
 	f, root := plant(base())
-	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/a", "A2")}, "", modes)
+	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/a", "A2")}, "", modes, noTexts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,12 +71,12 @@ func TestOriginHasTheNewTreesAndTheOthers(t *testing.T) {
 // are under way.
 func TestOriginCanBeStacked(t *testing.T) {
 	f, root := plant(base())
-	first, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/a", "A2")}, "", modes)
+	first, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/a", "A2")}, "", modes, noTexts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := changelist.Origin(&source{forest: f}, first)
-	second, err := changelist.Apply(t.Context(), treesOf{o}, first.Root, []remote.Change{deleted("lib/a")}, "", modes)
+	second, err := changelist.Apply(t.Context(), treesOf{o}, first.Root, []remote.Change{deleted("lib/a")}, "", modes, noTexts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestEncodeKeepsAResult(t *testing.T) {
 	f, root := plant(base())
 	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{
 		added("odd \xff\n/name", "N"), renamed("lib/a", "bin/a", "A2"), deleted("README"),
-	}, "", modes)
+	}, "", modes, noTexts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestEncodeKeepsAResult(t *testing.T) {
 // TestDecodeFindsDamage in each byte and at each length.
 func TestDecodeFindsDamage(t *testing.T) {
 	f, root := plant(base())
-	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/a", "A2")}, "", modes)
+	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{modified("lib/a", "A2")}, "", modes, noTexts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type change struct {
 	remote.Change
 	mode object.Mode  // what the file will have
 	was  object.Entry // the base's file that it is a new version of; Mode 0: there is none
+	lost error        // that the origin has no such blob, or is not asked
 }
 
 // name is a path that the changelist speaks of, or a directory above one.

@@ -64,9 +64,9 @@ func TestApplyRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f, root := plant(base())
-			r, err := changelist.Apply(t.Context(), f, root, append([]remote.Change{modified("lib.txt", "fine")}, tt.changes...), tt.at, modes)
+			r, err := changelist.Apply(t.Context(), f, root, append([]remote.Change{modified("lib.txt", "fine")}, tt.changes...), tt.at, modes, noTexts)
 			if tt.at != "" {
-				r, err = changelist.Apply(t.Context(), f, root, tt.changes, tt.at, modes)
+				r, err = changelist.Apply(t.Context(), f, root, tt.changes, tt.at, modes, noTexts)
 			}
 			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%v, want %v that says %q", err, tt.want, tt.says)
@@ -81,7 +81,7 @@ func TestApplyRefuses(t *testing.T) {
 // TestApplyDeletesADotGitThatIsThere: whoever has one by mistake can get rid of it.
 func TestApplyDeletesADotGitThatIsThere(t *testing.T) {
 	f, root := plant(files{".git/config": "100644 c", "a": "100644 A"})
-	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{deleted(".git/config")}, "", modes)
+	r, err := changelist.Apply(t.Context(), f, root, []remote.Change{deleted(".git/config")}, "", modes, noTexts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package changelist
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -109,8 +110,8 @@ func (p *plan) settle(c *change) error {
 }
 
 // settleModes finds the modes of the files that the base does not have.
-func (p *plan) settleModes(ctx context.Context, modeOf ModeOf) error {
-	g, ctx := errgroup.WithContext(ctx)
+func (p *plan) settleModes(ctx context.Context, modeOf ModeOf, textOf TextOf) error {
+	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for _, c := range p.changes {
 		switch {
@@ -119,16 +120,22 @@ func (p *plan) settleModes(ctx context.Context, modeOf ModeOf) error {
 			c.mode = object.ModeFile
 		default:
 			g.Go(func() (err error) {
-				c.mode, err = modeOf(ctx, c.ID)
+				c.mode, err = modeOf(groupCtx, c.ID)
 				if err == nil && (c.mode == 0 || c.mode == object.ModeTree) {
 					err = fmt.Errorf("mode %o is none of a file", c.mode)
 				}
 				if err != nil {
-					return fmt.Errorf("changelist: %s: content %s: %w", p.full(c.Path), c.ID, err)
+					err = fmt.Errorf("changelist: %s: content %s: %w", p.full(c.Path), c.ID, err)
 				}
-				return nil
+				if errors.Is(err, remote.ErrNotFound) || errors.Is(err, remote.ErrOffline) {
+					c.lost, err = err, nil
+				}
+				return err
 			})
 		}
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return p.settleSubmodules(ctx, textOf)
 }
