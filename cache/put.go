@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/antares-actor/antares-actor/internal/object"
 )
 
@@ -88,7 +90,8 @@ func (s *Store) putLarge(kind object.Kind, id object.ID, size int64, r io.Reader
 		return s.keep(kind, id, size, r, err)
 	}
 	defer s.disk.discard(f) // finds nothing once the file has been published
-	sp := newSpool(insistent{f, s.janitor, s.emergency(size)}, s.buffers, kind, size)
+	w := &insistent{f: f, janitor: s.janitor, emergency: s.emergency(size), size: size}
+	sp := newSpool(w, s.buffers, kind, size)
 	if size > SmallMax {
 		sp.stream = s.arrivals.begin(id, f, size)
 		defer func() { sp.stream.end(err, sp.soFar()) }()
@@ -135,16 +138,36 @@ type insistent struct {
 	janitor *janitor
 	// emergency: see makeRoom.
 	emergency bool
+
+	size         int64 // of what is to come in all; -1: not known
+	written      int64
+	reserved     int64 // bytes that the disk has found room for
+	unreservable bool
 }
 
+// reserveStep is how much room is asked for at once: a body that breaks off soon takes no more.
+const reserveStep = 64 << 20
+
 // Write implements io.Writer.
-func (w insistent) Write(b []byte) (n int, err error) {
+func (w *insistent) Write(b []byte) (n int, err error) {
+	for w.reserved < min(w.written+int64(len(b)), w.size) && !w.unreservable {
+		w.reserve()
+	}
 	for {
 		k, err := w.f.Write(b[n:])
+		w.written += int64(k)
 		if n += k; err == nil || !w.janitor.makeRoom(err, roomForSmall, w.emergency) {
 			return n, err
 		}
 	}
+}
+
+// reserve has the disk find room for the next bytes together: ext4 then takes half the processor time for writing them, which
+// else looks for each block. Where it cannot, writing says whether there is room.
+func (w *insistent) reserve() {
+	step := min(reserveStep, w.size-w.reserved)
+	w.unreservable = unix.Fallocate(int(w.f.Fd()), unix.FALLOC_FL_KEEP_SIZE, w.reserved, step) != nil
+	w.reserved += step
 }
 
 // keepFile is keep for a temp file that is complete, but could not be given its name.

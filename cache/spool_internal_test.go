@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/antares-actor/antares-actor/internal/object"
 )
 
@@ -99,6 +101,31 @@ func TestNothingIsLostWhereWritingFails(t *testing.T) {
 		got, err := io.ReadAll(io.MultiReader(bytes.NewReader(w.Bytes()[:sp.n]), bytes.NewReader(sp.rest), body))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d writes: %d bytes, %v; or other ones", writes, len(got), err)
+		}
+	}
+}
+
+// TestNoMoreRoomIsTakenThanNeeded: what is asked for ahead ends with the body.
+func TestNoMoreRoomIsTakenThanNeeded(t *testing.T) {
+	for size, body := range map[int64]int{2*reserveStep + 5000: 3 * bufferSize, 3*bufferSize + 5000: 3*bufferSize + 5000, -1: bufferSize} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		w := &insistent{f: f, size: size}
+		for _, part := range [][]byte{make([]byte, 5000), make([]byte, body-5000)} {
+			if n, err := w.Write(part); err != nil || n != len(part) {
+				t.Fatal(n, err)
+			}
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			t.Fatal(err)
+		}
+		limit := max(int64(body), min(size, reserveStep))
+		if taken := st.Blocks * 512; st.Size != int64(body) || taken > limit+64<<10 {
+			t.Errorf("%d bytes of %d take %d", st.Size, size, taken)
 		}
 	}
 }
