@@ -52,6 +52,9 @@ func newBreaker(cfg Config, log *slog.Logger) *breaker {
 // allow tells whether a request may be sent; what became of it must be recorded then.
 func (b *breaker) allow() bool { return b.policy.TryAcquirePermit() }
 
+// closed tells whether the server answers, as far as is known.
+func (b *breaker) closed() bool { return b.policy.IsClosed() }
+
 // record notes how an attempt ended that began at start.
 func (b *breaker) record(err error, start time.Time) {
 	status, answered := errors.AsType[*statusError](err)

@@ -42,6 +42,7 @@ type Config struct {
 // Client is an open Mega server.
 type Client struct {
 	base   *url.URL // with a path that has no slash at its end; immutable
+	api    string   // what the API's routes begin with; immutable
 	cfg    Config   // completed by Open; immutable
 	log    *slog.Logger
 	http   *http.Client
@@ -75,7 +76,7 @@ func Open(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("mega: open %q: an address has no query and no fragment: write http://HOST:PORT", u.Redacted())
 	}
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""
-	c := &Client{base: u, cfg: withDefaults(cfg), log: cfg.Log, http: cfg.Client}
+	c := &Client{base: u, api: u.JoinPath("api/v1").String() + "/", cfg: withDefaults(cfg), log: cfg.Log, http: cfg.Client}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

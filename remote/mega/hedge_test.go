@@ -180,3 +180,25 @@ func TestASecondRequestThatFailsDoesNoHarm(t *testing.T) {
 		}
 	})
 }
+
+// TestAFirstRequestThatFailsIsTriedAgain though the second, which may be stuck, has not come back.
+func TestAFirstRequestThatFailsIsTriedAgain(t *testing.T) {
+	s := &timed{content: "x", delay: func(n int64) time.Duration {
+		if n == 201 { // the second one: the first does not come here
+			return 20 * time.Second
+		}
+		return time.Millisecond
+	}}
+	var asked atomic.Int64
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 201 {
+			time.Sleep(5 * time.Second)
+			panic(http.ErrAbortHandler)
+		}
+		s.ServeHTTP(w, r)
+	})
+	inBubble(t, h, func(t *testing.T, o *mega.Client) {
+		warmed(t, s, o, false)
+		near(t, "an answer", took(func() { ask(t, s, o, false) }), 5*time.Second, 6*time.Second)
+	})
+}

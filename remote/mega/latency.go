@@ -16,7 +16,7 @@ const (
 )
 
 // latency knows how long answers of one kind take, and decides when one is late enough to be asked for again. Its mutex is
-// held for a few hundred nanoseconds, and for some microseconds once in 32 answers.
+// held for a few hundred nanoseconds, and for some microseconds once in 32 answers. For a nil one no answer is late.
 type latency struct {
 	floor time.Duration // nothing quicker is late; negative: nothing ever is
 
@@ -29,6 +29,9 @@ type latency struct {
 
 // add notes how long an answer took.
 func (l *latency) add(d time.Duration) {
+	if l == nil {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.samples[l.seen%manySamples] = d
@@ -43,6 +46,9 @@ func (l *latency) add(d time.Duration) {
 
 // late returns how long to wait for an answer before it is asked for again; negative is for ever.
 func (l *latency) late() time.Duration {
+	if l == nil {
+		return -1
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.floor < 0 || l.p95 == 0 || l.credit < 1 {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
-	"github.com/failsafe-go/failsafe-go/hedgepolicy"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
 
 	"github.com/antares-actor/antares-actor/remote"
@@ -33,20 +32,15 @@ type policy[T any] struct {
 
 // newPolicy tries again what remote.ErrUnavailable and errDamaged report, and with a latency sends late requests a second time.
 func newPolicy[T any](c *Client, l *latency, drop func(T)) *policy[T] {
-	policies := []failsafe.Policy[T]{retrypolicy.NewBuilder[T]().
+	again := retrypolicy.NewBuilder[T]().
 		HandleErrors(remote.ErrUnavailable, errDamaged).AbortIf(func(_ T, err error) bool { return c.hopeless(err) }).
 		WithMaxAttempts(int(c.cfg.Tries)).ReturnLastFailure().
 		WithBackoff(c.cfg.Backoff, max(maxBackoff, c.cfg.Backoff+1)).WithJitterFactor(jitter).
 		WithDelayFunc(func(e failsafe.ExecutionAttempt[T]) time.Duration { return askedToWait(e.LastError()) }).
 		OnRetryScheduled(func(e failsafe.ExecutionScheduledEvent[T]) {
 			c.log.InfoContext(e.Context(), "trying again", "err", e.LastError(), "wait", e.Delay)
-		}).Build()}
-	if l != nil {
-		policies = append(policies, hedgepolicy.NewBuilderWithDelayFunc[T](func(failsafe.ExecutionAttempt[T]) time.Duration {
-			return l.late()
-		}).Build())
-	}
-	return &policy[T]{c: c, executor: failsafe.With(policies...), latency: l, drop: drop}
+		}).Build()
+	return &policy[T]{c: c, executor: failsafe.With(again), latency: l, drop: drop}
 }
 
 // hopeless tells whether trying again is no use though the server is to blame: it is not even asked now, or it wants to be
@@ -77,31 +71,33 @@ func (w *watch) heard() { w.timer.Reset(w.limit) }
 type try[T any] func(ctx context.Context, w *watch) (T, error)
 
 // run tries until one attempt succeeds, fails for good, or nothing more may be tried. Begun says that the request was
-// answered before and broke: it waits for a server that the breaker keeps others from.
+// answered before and broke: it waits for a server that the breaker keeps others from. The first attempt is made without the
+// executor, whose contexts and bookkeeping would be wasted on nearly all requests.
 func (p *policy[T]) run(ctx context.Context, begun bool, silence time.Duration, attempt try[T]) (T, error) {
 	watched, cancel := context.WithCancelCause(ctx)
 	w := &watch{limit: silence, timer: time.AfterFunc(silence, func() { cancel(errSilence) })}
 	defer cancel(nil)
 	defer w.timer.Stop()
-	var last atomic.Pointer[error]
-	var won atomic.Bool
-	v, err := p.executor.WithContext(watched).GetWithExecution(func(exec failsafe.Execution[T]) (T, error) {
-		first := !begun && exec.IsFirstAttempt()
-		v, err := p.once(exec, first, w, attempt)
-		if err != nil && !exec.IsHedge() && !errors.Is(err, errStill) { // which says nothing of why
-			last.Store(&err)
+	v, err := p.once(watched, !begun, w, attempt)
+	if err == nil {
+		return v, nil
+	}
+	last := err // that says why
+	v, err = p.executor.WithContext(watched).GetWithExecution(func(exec failsafe.Execution[T]) (T, error) {
+		if exec.IsFirstAttempt() {
+			return v, err
 		}
-		if err == nil && !won.CompareAndSwap(false, true) {
-			p.drop(v)
-			v, err = *new(T), context.Canceled
+		v, err := p.once(exec.Context(), false, w, attempt)
+		if err != nil && !errors.Is(err, errStill) {
+			last = err
 		}
 		return v, err
 	})
 	if err == nil {
 		return v, nil
 	}
-	if why := last.Load(); why != nil && (ctx.Err() != nil || errors.Is(err, errStill) || errors.Is(context.Cause(watched), errSilence)) {
-		err = *why
+	if ctx.Err() != nil || errors.Is(err, errStill) || errors.Is(context.Cause(watched), errSilence) {
+		err = last
 	}
 	switch {
 	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
@@ -112,55 +108,70 @@ func (p *policy[T]) run(ctx context.Context, begun bool, silence time.Duration, 
 	return v, err
 }
 
-// secondLook is how long somebody who finds a request late waits once more. A process that got no processor for a while wakes
-// with both the timer that has run out and the answer that has come, and has the timer first: of the late answers of a busy machine (50
-// readers on 2 cores) nearly all were read within 6 ms of that.
-const secondLook = 10 * time.Millisecond
-
-// answered tells whether another attempt comes to its end within a time.
-func answered[T any](exec failsafe.Execution[T], within time.Duration) bool {
-	timer := time.NewTimer(within)
-	defer timer.Stop()
-	select {
-	case <-exec.Canceled():
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
-// once makes one attempt, if the breaker allows it. The second sending of a late request is worth something only if it
-// succeeds: else it waits to be cancelled, since any result would end the first.
-func (p *policy[T]) once(exec failsafe.Execution[T], first bool, w *watch, attempt try[T]) (T, error) {
-	var zero T
-	hedge := exec.IsHedge()
-	wait := func() (T, error) {
-		<-exec.Canceled()
-		return zero, context.Canceled
-	}
-	if hedge && (answered(exec, secondLook) || !p.latency.spend()) {
-		return wait()
-	}
+// once makes one attempt, if the breaker allows it.
+func (p *policy[T]) once(ctx context.Context, first bool, w *watch, attempt try[T]) (v T, err error) {
 	if !p.c.breaker.allow() {
-		switch {
-		case hedge:
-			return wait()
-		case first:
-			return zero, fmt.Errorf("mega: %s: %w: %w", p.c, remote.ErrUnavailable, errOpen)
+		why := errStill
+		if first {
+			why = errOpen
 		}
-		return zero, fmt.Errorf("mega: %s: %w: %w", p.c, remote.ErrUnavailable, errStill)
-	}
-	if hedge {
-		p.c.hedged.Add(1)
+		return v, fmt.Errorf("mega: %s: %w: %w", p.c, remote.ErrUnavailable, why)
 	}
 	start := time.Now()
-	v, err := attempt(exec.Context(), w)
+	if late := p.latency.late(); late < 0 {
+		v, err = attempt(ctx, w)
+	} else {
+		v, err = p.hedged(ctx, late, w, attempt)
+	}
 	p.c.breaker.record(err, start)
-	switch {
-	case err != nil && hedge:
-		return wait()
-	case err == nil && p.latency != nil:
+	if err == nil {
 		p.latency.add(time.Since(start))
 	}
 	return v, err
+}
+
+// secondLook is how long a request that is late is waited for once more. A process that got no processor for a while wakes
+// with both the timer that has run out and the answer that has come, and has the timer first: of the late answers of a busy
+// machine (50 readers on 2 cores) nearly all were read within 6 ms of that.
+const secondLook = 10 * time.Millisecond
+
+// hedged sends a request a second time when no answer has come for a while. The first answer wins, and so does a failure of the
+// first. It is ours since a library's policy runs each attempt on a goroutine of its own, late or not, for which a walk over
+// small files pays more than for all else that is done here.
+func (p *policy[T]) hedged(ctx context.Context, late time.Duration, w *watch, attempt try[T]) (T, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var won atomic.Bool
+	race := func() (T, error) {
+		v, err := attempt(ctx, w)
+		if err == nil && !won.CompareAndSwap(false, true) {
+			p.drop(v)
+			v, err = *new(T), context.Canceled
+		}
+		return v, err
+	}
+	var second T
+	ended := make(chan struct{}) // guards it
+	timer := time.AfterFunc(late, func() {
+		defer close(ended)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(secondLook):
+		}
+		if !p.c.breaker.closed() || !p.latency.spend() {
+			return
+		}
+		p.c.hedged.Add(1)
+		if v, err := race(); err == nil {
+			second = v
+			cancel() // the first
+		}
+	})
+	first, err := race()
+	if timer.Stop(); err == nil || won.CompareAndSwap(false, true) {
+		return first, err
+	}
+	<-ended
+	return second, nil
 }

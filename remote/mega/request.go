@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	neturl "net/url"
 	"strings"
@@ -35,11 +36,13 @@ var (
 // errDamaged marks an answer that was complete and still cannot be what the server meant to send: asking again is worth it.
 var errDamaged = errors.New("damaged on the way")
 
-// route returns the URL of an API route with query parameters given as name, value, name, value. Values are escaped byte
+// route returns the URL of an API route with query parameters given as name, value, name, value. The path is escaped
+// already; values are escaped byte
 // by byte, so names that are not UTF-8 survive; a space is %20, since not every server reads + as one.
 func (c *Client) route(path string, query ...string) string {
-	u := *c.base
-	u = *u.JoinPath("api/v1", path)
+	if len(query) == 0 {
+		return c.api + path
+	}
 	var q strings.Builder
 	for i := 0; i < len(query); i += 2 {
 		if i > 0 {
@@ -47,8 +50,7 @@ func (c *Client) route(path string, query ...string) string {
 		}
 		q.WriteString(query[i] + "=" + strings.ReplaceAll(neturl.QueryEscape(query[i+1]), "+", "%20"))
 	}
-	u.RawQuery = q.String()
-	return u.String()
+	return c.api + path + "?" + q.String()
 }
 
 // request is what is asked of a server.
@@ -145,7 +147,9 @@ func (c *Client) send(ctx, attempt context.Context, w *watch, r request) (*body,
 		return nil, err
 	}
 	w.heard()
-	c.log.DebugContext(ctx, "request", "url", r.url, "status", resp.StatusCode, "took", time.Since(start))
+	if c.log.Enabled(ctx, slog.LevelDebug) { // its arguments are allocated before it looks
+		c.log.DebugContext(ctx, "request", "url", r.url, "status", resp.StatusCode, "took", time.Since(start))
+	}
 	b.rc, b.size = resp.Body, resp.ContentLength
 	if err := check(resp, b, r.want); err != nil {
 		_ = b.Close()
@@ -177,6 +181,9 @@ func (c *Client) failed(what string, err error) error {
 }
 
 func redact(text string) string {
+	if !strings.Contains(text, "@") {
+		return text
+	}
 	u, err := neturl.Parse(text)
 	if err != nil || u.User == nil {
 		return text
