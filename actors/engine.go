@@ -50,7 +50,7 @@ func NewEngine(cfg Config) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.mounts.Store(&[]*Mount{})
 	e.traffic = newTraffic(cfg.Fetches)
-	e.loader = e.stage.spawn("loader", 0, func(self *handle) behaviour { return newLoader(e.ctx, self, e.traffic) })
+	e.loader = e.stage.spawn("loader", 0, func(self *handle) behaviour { return newLoader(e.ctx, self, e.stage.disp.Schedule, e.traffic) })
 	e.actor = e.stage.spawn("engine", 0, func(self *handle) behaviour { return &engineActor{engine: e, self: self} })
 	return e, nil
 }

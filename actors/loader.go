@@ -23,6 +23,7 @@ type fetchKey struct {
 type loader struct {
 	ctx     context.Context // ends the fetches when the engine stops
 	self    *handle
+	run     func(func()) // starts a worker
 	flights map[fetchKey]*flight
 	leaving map[*source]*quit
 	sizes   map[object.ID]int64 // of large blobs whose content was left where it is, so that no mount asks again
@@ -32,9 +33,12 @@ type loader struct {
 // sizesKept bounds how many sizes are remembered: 3 MiB. What goes is any: all of them cost one request.
 const sizesKept = 1 << 16
 
-func newLoader(ctx context.Context, self *handle, t *traffic) *loader {
+func newLoader(ctx context.Context, self *handle, run func(func()), t *traffic) *loader {
 	t.forgetQueued()
-	return &loader{ctx: ctx, self: self, traffic: t, flights: make(map[fetchKey]*flight), leaving: make(map[*source]*quit), sizes: make(map[object.ID]int64)}
+	return &loader{
+		ctx: ctx, self: self, run: run, traffic: t,
+		flights: make(map[fetchKey]*flight), leaving: make(map[*source]*quit), sizes: make(map[object.ID]int64),
+	}
 }
 
 func (l *loader) receive(msg any) {

@@ -81,7 +81,7 @@ func (l *loader) start(f *flight) {
 	f.cancel, f.began = cancel, f.urgent
 	self, counts := l.self, &f.source.counts
 	learnt := func(size int64) { self.Tell(&sizeLearnt{Flight: f, Size: size}) }
-	go func() {
+	l.run(func() {
 		start := time.Now()
 		o := outcome{Err: ErrPanic}
 		defer func() {
@@ -93,7 +93,7 @@ func (l *loader) start(f *flight) {
 			self.Tell(&fetched{Flight: f, Outcome: o, Took: time.Since(start)})
 		}()
 		o = f.run(ctx, learnt)
-	}()
+	})
 }
 
 // run asks the origin.
