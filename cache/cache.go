@@ -88,7 +88,7 @@ func Open(cfg Config) (*Store, error) {
 	s.janitor = newJanitor(s, cfg.DiskBytes, cfg.fresh)
 	d.usage.added = s.janitor.added
 	s.janitor.start()
-	s.behind = newBehind(func(id object.ID, b []byte) { s.writeOut(id, b) })
+	s.behind = newBehind(cfg.MemoryBytes*3/4, func(id object.ID, b []byte) { s.writeOut(id, b) })
 	return s, nil
 }
 
