@@ -194,12 +194,16 @@ func learn(now, asked, hit, first int) int {
 	return now
 }
 
-// fill asks for what is next.
+// fill asks for what is next, many at a time: then the requests, the answers and the server's work come in bursts, and for
+// most of them nobody has to be woken up.
 func (p *prefetcher) fill(w *walk) {
-	if !w.retired {
+	if !w.retired && (room(w.outFiles, w.files) || room(w.outDirs, w.dirs)) {
 		w.visit(w.root)
 	}
 }
+
+// room tells whether a quarter of what may be ahead is not.
+func room(out, most int) bool { return most-out >= max(1, most/4) }
 
 // askFile fetches a file's content, if the budget allows for the largest that it may bring.
 func (p *prefetcher) askFile(w *walk, s *piece) bool {
