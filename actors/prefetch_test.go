@@ -41,6 +41,7 @@ func in(h *handle, f func()) {
 // rounds runs a job that does one thing after another. Each time that it waits for something, everything that is under way
 // comes at once. It returns how often that was: how many round trips the job took.
 func (r *rig) rounds(s *turnstile, job func()) (n int) {
+	var settled bool
 	done := make(chan struct{})
 	go func() { defer close(done); job() }()
 	for {
@@ -54,7 +55,13 @@ func (r *rig) rounds(s *turnstile, job func()) (n int) {
 		in(r.engine.loader, func() { running, ahead = r.engine.traffic.running, r.engine.traffic.runningAhead })
 		s.mu.Lock()
 		held := len(s.waiting)
-		if running > ahead && held == running {
+		switch {
+		case running <= ahead || held != running:
+			settled = false
+		case !settled: // look again: it may have more to ask for
+			settled = waitForNone(pulling) == ""
+		default:
+			settled = false
 			n++
 			for name, answer := range s.waiting {
 				answer <- nil
@@ -64,6 +71,12 @@ func (r *rig) rounds(s *turnstile, job func()) (n int) {
 		s.mu.Unlock()
 		runtime.Gosched()
 	}
+}
+
+// pulling tells of a goroutine whether it has answers to handle that a warming or a replay got.
+func pulling(stack string) bool {
+	state, _, _ := strings.Cut(stack, "\n")
+	return strings.Contains(stack, "(*puller).") && !(strings.Contains(state, "[select") && strings.Contains(stack, "(*puller).wait"))
 }
 
 // repository has so many directories of so many small files each.
