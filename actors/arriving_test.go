@@ -114,6 +114,26 @@ func TestALargeFileIsReadWhileItIsFetched(t *testing.T) {
 	}
 }
 
+// TestAFileIsFetchedOnceThoughItsSizeIsAskedForFirst: the answer that told its size stays open for who reads it next.
+func TestAFileIsFetchedOnceThoughItsSizeIsAskedForFirst(t *testing.T) {
+	text := large()
+	r := newRig(t, withFiles(map[string]file{"large": {object.ModeFile, text}}), withLinger)
+	if a, err := r.fs.Getattr(nobodyWaits, r.ino("large")); err != nil || a.Size != int64(len(text)) {
+		t.Fatal(a.Size, err)
+	}
+	r.wantText("large", text)
+	if n := r.origin.count("blob"); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+// TestAMountEndsThoughALargeFileIsKeptOpen for who may read it.
+func TestAMountEndsThoughALargeFileIsKeptOpen(t *testing.T) {
+	r := newRig(t, withFiles(map[string]file{"large": {object.ModeFile, large()}}), withLinger)
+	r.ino("large")
+	check(t, r.mount.Unmount(t.Context()))
+}
+
 // tells returns what the kernel was told.
 func (c *fakeConn) tells() []string {
 	c.mu.Lock()

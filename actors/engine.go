@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/antares-actor/antares-actor/internal/lfs"
 )
@@ -19,7 +20,8 @@ type Config struct {
 	Profiles string
 	Fetches  int // how many fetches may be under way at once, of all mounts together; 0: 64
 
-	probe probe
+	probe  probe
+	linger time.Duration // 0: lingerTime; less: none
 }
 
 // Engine runs any number of mounts, which share its loader and its content store.
@@ -44,6 +46,9 @@ func NewEngine(cfg Config) (*Engine, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.linger == 0 {
+		cfg.linger = lingerTime
 	}
 	e := &Engine{cfg: cfg, stage: newStage(cfg.Log), workers: make(chan struct{}, 4*runtime.GOMAXPROCS(0)), lfs: lfs.NewContent(cfg.Content)}
 	e.stage.probe = cfg.probe

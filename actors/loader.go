@@ -98,7 +98,7 @@ func (l *loader) enqueue(w waiter) {
 	}
 	f := l.flights[key]
 	if f == nil {
-		f = &flight{key: key, source: w.from(), first: w}
+		f = &flight{key: key, source: w.from(), first: w, content: make(chan struct{})}
 		l.flights[key] = f
 		f.join(w)
 		l.line(f)
@@ -197,9 +197,13 @@ func (l *loader) leave(f *flight, goes func(waiter) bool) {
 	if len(rest) == len(f.waiters) {
 		return
 	}
-	if f.waiters = rest; len(rest) > 0 {
-		return
+	if f.waiters = rest; len(rest) == 0 {
+		l.end(f)
 	}
+}
+
+// end cancels a fetch.
+func (l *loader) end(f *flight) {
 	delete(l.flights, f.key)
 	f.over = true
 	if f.cancel != nil {
@@ -220,7 +224,11 @@ func (l *loader) quit(m *quit) {
 			}
 			return goes
 		})
-		if f.source == m.Source && !f.over {
+		switch {
+		case f.source != m.Source || f.over:
+		case len(f.waiters) == 0: // it lingers
+			l.end(f)
+		default:
 			l.hand(f, f.waiters[0].from())
 		}
 	}

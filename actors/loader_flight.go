@@ -64,14 +64,37 @@ type flight struct {
 	over    bool // nobody wants it any more
 	placed  bool // it has one of the places
 	cancel  context.CancelFunc
-	content atomic.Bool // somebody wants the content of the blob, however large; the worker looks when it knows the size
+	whole   bool          // somebody wants the content of the blob, however large
+	content chan struct{} // closed when whole is set; the worker looks when it knows the size
 }
 
 func (f *flight) join(w waiter) {
 	f.waiters = append(f.waiters, w)
 	f.demand = f.demand || !w.ahead()
-	if w.whole() {
-		f.content.Store(true)
+	if w.whole() && !f.whole {
+		f.whole = true
+		close(f.content)
+	}
+}
+
+// wanted tells whether somebody wants the content of the blob, and waits for that for a while.
+func (f *flight) wanted(ctx context.Context, wait time.Duration) bool {
+	if !f.began { // nobody asked for its size
+		wait = 0
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-f.content:
+		return true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	select {
+	case <-f.content:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -112,7 +135,7 @@ func (f *flight) run(ctx context.Context, learnt func(int64)) (o outcome) {
 		o.Asked = true
 		o.Sizes, o.Err = s.sizes(ctx, m.IDs)
 	default:
-		return s.askBlob(ctx, f.key.id, f.content.Load, learnt)
+		return s.askBlob(ctx, f.key.id, f.wanted, learnt)
 	}
 	o.Bytes = int64(len(o.Payload))
 	return o

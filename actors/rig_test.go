@@ -94,6 +94,9 @@ func withFiles(files map[string]file) option {
 // onDisk has the rig's directories in the usual place.
 func onDisk(_ *Config, r *rig) { r.dir = r.t.TempDir() }
 
+// withLinger has large blobs stay open whose size was asked for.
+func withLinger(c *Config, _ *rig) { c.linger = time.Hour }
+
 func withProbe(p probe) option { return func(c *Config, _ *rig) { c.probe = p } }
 
 func withLog(w io.Writer) option {
@@ -108,7 +111,7 @@ func newEngine(t testing.TB, opts ...option) *rig {
 	t.Helper()
 	guardAgainstHanging(t)
 	r := &rig{t: t, bridge: &fakeBridge{}, log: slog.New(slog.DiscardHandler), ahead: -1}
-	cfg := Config{Bridge: r.bridge, Log: r.log}
+	cfg := Config{Bridge: r.bridge, Log: r.log, linger: -1}
 	for _, o := range opts {
 		o(&cfg, r)
 	}

@@ -19,6 +19,7 @@ func (m *Mount) storeConfig() upper.Config {
 func (m *Mount) source() *source {
 	return &source{
 		origin: m.spec.Origin, content: m.content(), made: new(madeTrees), log: m.engine.cfg.Log, fetches: m.spec.Fetches,
+		linger: m.engine.cfg.linger,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/remote"
@@ -40,13 +41,18 @@ type Arriving interface {
 // file opens it next, and one round trip costs more than the bytes.
 const smallBlob = 256 << 10
 
+// lingerTime is how long a large blob stays open whose size was asked for: programs mostly read a file in the same moment in
+// which they look at its size, and the content is on its way then.
+const lingerTime = 10 * time.Millisecond
+
 // source reads one origin through the content store, for one mount. Its methods wait; they run in workers.
 type source struct {
 	origin  remote.Origin
 	content Content
 	made    *madeTrees // nil: none
 	log     *slog.Logger
-	fetches int         // at once; 0: as many as the engine may
+	fetches int // at once; 0: as many as the engine may
+	linger  time.Duration
 	counts  fetchCounts // atomic
 	left    bool        // the mount has ended; the loader's
 }
@@ -132,16 +138,16 @@ func (s *source) stored(id object.ID) ([]byte, bool) {
 
 // blob brings a blob into the store.
 func (s *source) blob(ctx context.Context, id object.ID) error {
-	return s.askBlob(ctx, id, func() bool { return true }, func(int64) {}).Err
+	return s.askBlob(ctx, id, func(context.Context, time.Duration) bool { return true }, func(int64) {}).Err
 }
 
-// askBlob brings a blob into the store if it is small, or if content says that it is wanted however large. It tells a size as
-// soon as it knows one that the store did not.
-func (s *source) askBlob(ctx context.Context, id object.ID, content func() bool, learnt func(int64)) outcome {
+// askBlob brings a blob into the store if it is small, or if content says, after a wait at most, that it is wanted however
+// large. It tells a size as soon as it knows one that the store did not.
+func (s *source) askBlob(ctx context.Context, id object.ID, content func(context.Context, time.Duration) bool, learnt func(int64)) outcome {
 	if size, ok := s.content.Size(id); ok {
 		return outcome{Sizes: []int64{size}}
 	}
-	if sizer, ok := s.origin.(remote.Sizer); ok && !content() {
+	if sizer, ok := s.origin.(remote.Sizer); ok && !content(ctx, 0) {
 		if n, err := sizer.Size(ctx, id); err != nil || n > smallBlob {
 			return outcome{Sizes: []int64{n}, Asked: true, Unread: true, Err: s.trouble("size", id.String(), err)}
 		}
@@ -154,7 +160,7 @@ func (s *source) askBlob(ctx context.Context, id object.ID, content func() bool,
 	if b.Size >= 0 {
 		learnt(b.Size)
 	}
-	if b.Size > smallBlob && !content() {
+	if b.Size > smallBlob && !content(ctx, s.linger) {
 		return outcome{Sizes: []int64{b.Size}, Asked: true, Unread: true}
 	}
 	n, err := s.store(id, b)
