@@ -76,7 +76,8 @@ func (r *rig) rounds(s *turnstile, job func()) (n int) {
 // pulling tells of a goroutine whether it has answers to handle that a warming or a replay got.
 func pulling(stack string) bool {
 	state, _, _ := strings.Cut(stack, "\n")
-	return strings.Contains(stack, "(*puller).") && !(strings.Contains(state, "[select") && strings.Contains(stack, "(*puller).wait"))
+	waits := strings.Contains(state, "[select") && strings.Contains(stack, "(*puller).wait")
+	return strings.Contains(stack, "(*puller).") && !waits
 }
 
 // repository has so many directories of so many small files each.

@@ -94,6 +94,11 @@ func (t *turn) mount(ctx context.Context, tree string, flags ...string) (*daemon
 	if err != nil {
 		return nil, err
 	}
+	return t.mountAt(ctx, s, tree, flags...)
+}
+
+// mountAt is mount at a place that may have been mounted before.
+func (t *turn) mountAt(ctx context.Context, s *site, tree string, flags ...string) (*daemon, error) {
 	if _, err := t.tally(ctx, tree, 0); err != nil {
 		return nil, err
 	}

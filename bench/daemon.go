@@ -15,9 +15,10 @@ import (
 
 // daemon is a contender's server: a process that serves in the foreground until its mount is gone.
 type daemon struct {
-	cmd   *exec.Cmd
-	mnt   string
-	ended chan error // receives the one result of Wait
+	cmd     *exec.Cmd
+	mnt     string
+	ended   chan error // receives the one result of Wait
+	stopped bool
 }
 
 // startDaemon runs a server and waits for its mount at the site's {mnt}.
@@ -44,6 +45,10 @@ func startDaemon(ctx context.Context, s *site, env []string, argv ...string) (*s
 
 // stop unmounts, which ends the server.
 func (d *daemon) stop() error {
+	if d.stopped {
+		return nil
+	}
+	d.stopped = true
 	if err := unmount(d.mnt); err != nil {
 		return errors.Join(err, d.kill())
 	}
