@@ -197,7 +197,20 @@ func learn(now, asked, hit, first int) int {
 // fill asks for what is next, many at a time: then the requests, the answers and the server's work come in bursts, and for
 // most of them nobody has to be woken up.
 func (p *prefetcher) fill(w *walk) {
-	if !w.retired && (room(w.outFiles, w.files) || room(w.outDirs, w.dirs)) {
+	if w.retired {
+		return
+	}
+	w.mayFiles, w.mayDirs = w.files, w.dirs
+	if w.stored >= localRun {
+		if w.uses-w.looked < lookEach {
+			return
+		}
+		w.looked = w.uses
+		w.mayFiles, w.mayDirs = min(w.files, w.outFiles+1), min(w.dirs, w.outDirs+1)
+		w.visit(w.root)
+		return
+	}
+	if room(w.outFiles, w.files) || room(w.outDirs, w.dirs) {
 		w.visit(w.root)
 	}
 }

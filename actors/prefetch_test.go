@@ -23,6 +23,10 @@ func withPrefetch(budget int64) option {
 			switch m := msg.(type) {
 			case *syncPoint:
 				m.Do()
+			case *fetch:
+				if m.Want == wantSmall && m.Ahead {
+					r.aheadAsked.Add(1)
+				}
 			case *aheadFetched:
 				r.seen.Store(m.Piece.frame.walk.p)
 			}
@@ -206,6 +210,51 @@ func TestNamesAloneAskForNoContent(t *testing.T) {
 	}
 	if s.most > defaultFetches {
 		t.Errorf("%d at once", s.most)
+	}
+}
+
+// What the store has is not asked for, but where it ends, prefetch begins. The half that a job sees last is not stored.
+func TestPrefetchLeavesAloneWhatIsStored(t *testing.T) {
+	const dirs, files = 120, 10
+	all := repository(dirs, files)
+	r := newRig(t, withFiles(all), withPrefetch(0))
+	var seen int
+	check(t, r.fs.Readdir(nobodyWaits, tree.RootIno, Cursor{}, func(e DirEntry) bool {
+		if seen++; seen > dirs/2 {
+			return true
+		}
+		for path, f := range all {
+			if strings.HasPrefix(path, e.Name+"/") {
+				check(t, r.store.PutBytes(object.Blob, object.Sum(object.Blob, []byte(f.text)), []byte(f.text)))
+			}
+		}
+		return true
+	}))
+	r.walkAll(tree.RootIno, nil, "") // and all listings
+	check(t, r.mount.Unmount(t.Context()))
+	check(t, r.mountAgain())
+	s := newTurnstile(t, r.origin, "blob")
+	before := r.aheadAsked.Load()
+	seen = 0
+	n := r.rounds(s, func() {
+		r.walkAll(tree.RootIno, func(path string, ino uint64) {
+			r.readAll(path, ino)
+			if seen++; seen < dirs*files/3 { // no faster than the prefetcher
+				waitFor(t, "what was asked for ahead", func() bool {
+					in(r.fs.core.prefetcher, func() {})
+					return r.idle()
+				})
+				in(r.fs.core.prefetcher, func() {})
+			}
+		}, "")
+	})
+	asked := int(r.aheadAsked.Load() - before)
+	t.Logf("%d asked for ahead, %d round trips", asked, n)
+	if most := dirs*files/2 + 2*localRun + dirs*files/2/lookEach; asked > most {
+		t.Errorf("%d asked for ahead; want at most %d", asked, most)
+	}
+	if ideal := dirs * files / 2 / aheadPart(defaultFetches); n > 3*ideal {
+		t.Errorf("%d round trips; with all places busy there are %d", n, ideal)
 	}
 }
 

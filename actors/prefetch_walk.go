@@ -20,11 +20,13 @@ type walk struct {
 	epoch    int // grows when more is to be asked for than before
 
 	files, dirs           int // how many may be ahead
+	mayFiles, mayDirs     int // of these, at this visit
 	outFiles, outDirs     int // asked for and not used yet
 	askedFiles, askedDirs int
 	hitFiles, hitDirs     int
 	stored                int // answers in a row that the store had already
 	uses                  int
+	looked                int // uses when it last asked for something though the store has had everything
 
 	linger []*frame // done with, in that order
 }
@@ -69,8 +71,12 @@ const (
 	used // or given up
 )
 
-// localRun is after how many answers that the store had already a walk stops to grow: there is nothing to gain.
-const localRun = 32
+// localRun is after how many answers that the store had already a walk asks no more: there is nothing to gain. Now and then it
+// looks whether that is so still, by asking for one.
+const (
+	localRun = 32
+	lookEach = 16 // uses
+)
 
 // lingering is how many directories that are done with a walk remembers: a job may list one long before it reads its files.
 const lingering = 64
@@ -234,7 +240,7 @@ func (w *walk) visit(f *frame) bool {
 	done := !w.contents || w.askFiles(f)
 	for k := range w.dirsLeft(f) {
 		s := f.subdirs[(f.nextDir+k)%len(f.subdirs)]
-		if s.state == untouched && (w.outDirs >= w.dirs || !w.p.askDir(w, f, s)) {
+		if s.state == untouched && (w.outDirs >= w.mayDirs || !w.p.askDir(w, f, s)) {
 			return false
 		}
 		if s.child != nil && !w.visit(s.child) {
@@ -276,7 +282,7 @@ func (w *walk) askFiles(f *frame) bool {
 	for f.left > 0 {
 		s := f.files[f.nextFile]
 		if s.state == untouched {
-			if w.outFiles >= w.files || !w.p.askFile(w, s) {
+			if w.outFiles >= w.mayFiles || !w.p.askFile(w, s) {
 				return false
 			}
 			f.left--

@@ -61,6 +61,7 @@ type rig struct {
 	profile    string
 	ahead      int64 // of the spec: its Prefetch; -1 if no option says otherwise
 	seen       atomic.Pointer[prefetcher]
+	aheadAsked atomic.Int64 // files that the prefetcher asked for
 	*kernel
 }
 

@@ -154,6 +154,13 @@ func (s *Store) Size(id object.ID) (int64, bool) {
 	if h := s.large.peek(id); h != nil {
 		return h.info.Size(), true
 	}
+	info, err := os.Stat(s.disk.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false
+	}
+	if err == nil && s.disk.trusts(info) {
+		return info.Size(), true
+	}
 	f, info, err := s.openTrusted(id)
 	if err != nil {
 		return 0, false

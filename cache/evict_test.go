@@ -260,6 +260,24 @@ func TestOneCollectsAtATime(t *testing.T) {
 	}
 }
 
+// TestWhoFindsAnotherCollectingLooksAgain, whatever the count says that the other is about to make exact.
+func TestWhoFindsAnotherCollectingLooksAgain(t *testing.T) {
+	c := newCrowd(t, 1000)
+	if err := os.Remove(filepath.Join(c.dir, "usage")); err != nil {
+		t.Fatal(err)
+	}
+	s := c.open(t, Config{})
+	err := s.disk.sweeping(0, func() error {
+		if !c.open(t, Config{DiskBytes: 1}).janitor.look() {
+			t.Error("it will not look again for long")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTheCountIsMadeExact: whatever happens to the line with the count, it is right again after a scan, and a wrong one costs
 // no object.
 func TestTheCountIsMadeExact(t *testing.T) {

@@ -93,7 +93,9 @@ func (j *janitor) look() (again bool) {
 		return total - j.limit/10*9
 	})
 	switch {
-	case errors.Is(err, errBusy), errors.Is(err, os.ErrClosed):
+	case errors.Is(err, errBusy):
+		return true // somebody makes the count exact, which it may not have been
+	case errors.Is(err, os.ErrClosed):
 		return over
 	case errors.Is(err, fs.ErrNotExist): // somebody emptied the cache
 		return false
