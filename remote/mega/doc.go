@@ -50,7 +50,7 @@
 // A server that has answered nothing in two seconds and a hundred attempts, or in two minutes and four, is left alone: requests
 // fail at once, one a second tries whether it is back. What was half read waits for it.
 //
-// Failsafe-go has the policies (policy.go, breaker.go), for one attempt at a time: what it would do on the level of
+// Failsafe-go has the policies of retry and breaker (policy.go, breaker.go), for one attempt at a time: what it would do on the level of
 // http.RoundTripper ends where a body begins, which is where half of the trouble is.
 //
 // The server ignores the commit for repositories imported below /third-party: there a moved head can show in a
