@@ -44,6 +44,24 @@ func (c *copyUp) sever(m *sever) {
 	m.Back.Tell(&severed{Laid: m.Laid, Cut: cut})
 }
 
+// eachLower calls f for a lower node that has a name, and for all such below it, that the kernel knows.
+func (c *core) eachLower(n *tree.Node, f func(*tree.Node)) {
+	if s := n.State(); s.Where != tree.Lower || s.Orphan {
+		return
+	}
+	if c.index.Find(n.Ino) == n {
+		f(n)
+	}
+	if !n.IsDir() {
+		return
+	}
+	if t := n.LastTable(); t != nil {
+		for e := range t.After(0) {
+			c.eachLower(e.Node, f)
+		}
+	}
+}
+
 // into tells whether a promotion of n goes to one of the names, or below it.
 func into(n *tree.Node, names map[*tree.Node]bool) bool {
 	for ; n != nil && !n.State().Orphan; n = n.Place().Parent {

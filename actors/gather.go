@@ -36,6 +36,7 @@ type half struct {
 	dir     *tree.Node
 	id      object.ID // zero: the half is found by a path
 	payload []byte
+	leaving []*tree.Node
 }
 
 // gather reads the new trees of the directories that differ and are listed, level by level from the root down, and what upper
@@ -56,7 +57,7 @@ func (c *core) gather(ctx context.Context, run *switching, redirected []*tree.No
 				if h.payload, err = c.newHalf(groupCtx, run, h); err != nil {
 					return err
 				}
-				return c.rehearse(run, h)
+				return c.rehearse(groupCtx, run, h)
 			})
 		}
 		if err := group.Wait(); err != nil {
@@ -64,10 +65,11 @@ func (c *core) gather(ctx context.Context, run *switching, redirected []*tree.No
 		}
 		var next []half
 		for _, h := range level {
+			run.leaving = append(run.leaving, h.leaving...)
 			if !h.id.IsZero() {
 				run.trees[h.id] = h.payload
 			}
-			below, err := c.differing(ctx, &h)
+			below, err := c.differing(&h)
 			if err != nil {
 				return err
 			}
@@ -79,18 +81,12 @@ func (c *core) gather(ctx context.Context, run *switching, redirected []*tree.No
 }
 
 // differing returns the directories in it that differ and are listed.
-func (c *core) differing(ctx context.Context, h *half) (all []half, err error) {
+func (c *core) differing(h *half) (all []half, err error) {
 	entries, err := object.ParseTree(h.payload)
 	if err != nil {
 		return nil, fmt.Errorf("%w: directory %q: %w", ErrOrigin, h.dir.Path(), err)
 	}
-	unlisted := c.unlisted.Load()
-	t := h.dir.LastTable()
-	if t == nil && unlisted {
-		if t, err = (&FS{core: c}).table(Caller{Cancel: ctx.Done()}, h.dir); err != nil {
-			return nil, err
-		}
-	}
+	unlisted, t := c.unlisted.Load(), h.dir.LastTable()
 	if t == nil {
 		return nil, nil
 	}
@@ -119,20 +115,49 @@ func (c *core) newHalf(ctx context.Context, run *switching, h *half) ([]byte, er
 	})
 }
 
-// rehearse reads what laying the directory out anew will have to read of upper and the local layers. What cannot be read is
-// found before anything has changed.
-func (c *core) rehearse(run *switching, h *half) error {
-	t, s := h.dir.LastTable(), h.dir.State()
-	if t == nil || s.Where != tree.Upper && s.Below == nil {
-		return nil
+// rehearse reads what laying the directory out anew will have to read of upper and the local layers, so that what cannot be
+// read is found before anything has changed, and notes which nodes will go.
+func (c *core) rehearse(ctx context.Context, run *switching, h *half) error {
+	t, err := c.listed(ctx, h.dir)
+	if err == nil && t != nil {
+		err = c.lookThrough(run, h, t)
 	}
-	if err := c.lookThrough(run, h, t); err != nil {
+	for _, n := range h.leaving {
+		if err == nil {
+			err = c.listBelow(ctx, n)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("nothing was switched: directory /%s: %w", h.dir.Path(), err)
 	}
 	return nil
 }
 
-// lookThrough reads what a directory's table at the new commit takes, and makes none.
+// listed returns what a directory shows; nil if nobody can know names in it.
+func (c *core) listed(ctx context.Context, dir *tree.Node) (*tree.Table, error) {
+	if t := dir.LastTable(); t != nil || !c.unlisted.Load() {
+		return t, nil
+	}
+	return (&FS{core: c}).table(Caller{Cancel: ctx.Done()}, dir)
+}
+
+// listBelow lists what the kernel knows of a directory that goes, so that its files are known to go with it.
+func (c *core) listBelow(ctx context.Context, n *tree.Node) error {
+	if !n.IsDir() || !c.index.Knows(n.Ino) {
+		return nil
+	}
+	t, err := c.listed(ctx, n)
+	if err != nil || t == nil {
+		return err
+	}
+	for e := range t.After(0) {
+		if err := c.listBelow(ctx, e.Node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *core) lookThrough(run *switching, h *half, t *tree.Table) error {
 	origin, err := object.ParseTree(h.payload)
 	if err != nil {
@@ -141,6 +166,12 @@ func (c *core) lookThrough(run *switching, h *half, t *tree.Table) error {
 	lower, err := c.local.List(lowerHalf(h.dir), layer.FromOrigin(origin, run.pin))
 	if err != nil {
 		return err
+	}
+	now := byName(lower)
+	for e := range t.After(0) {
+		if cut, _ := fate(e.Node, now[e.Name]); cut {
+			h.leaving = append(h.leaving, e.Node)
+		}
 	}
 	u := upperHalf{core: c, dir: h.dir}
 	defer u.close()

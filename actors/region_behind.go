@@ -25,6 +25,7 @@ func (r *region) leaveBehind(m *retree, err error) {
 		dir.SetTable(t.Owed())
 		for e := range t.After(0) {
 			r.core.notifier.Tell(&invalidateEntry{Parent: dir.Ino, Name: e.Name})
+			r.core.eachLower(e.Node, r.core.journal.Moved)            // it may keep its name
 			if e.Node.IsDir() && e.Node.State().Pin == m.Switch.pin { // it has its new half already, and would not be visited again
 				m.Switch.retree(e.Node)
 			}

@@ -159,20 +159,30 @@ func (r *region) relaid(m *relaid) {
 	}
 	cmd := &sever{Pin: m.For.Switch.pin, Laid: m, Back: &r.self.Owner}
 	for e := range t.After(0) {
-		s := e.Node.State()
 		l := m.Names[e.Name]
-		switch {
-		case s.Where == tree.Upper:
-		case s.Orphan || l == nil || l.Type != e.Node.Type: // a panic may have come between its marking and the next table
+		switch cut, rebase := fate(e.Node, l); {
+		case cut:
 			cmd.Cut = append(cmd.Cut, e.Node)
-		case sameLower(s, &l.State):
-		case e.Node.IsDir():
+		case rebase:
 			cmd.Rebase = append(cmd.Rebase, rebased{e.Node, l.State})
-		default:
-			cmd.Cut = append(cmd.Cut, e.Node)
 		}
 	}
 	r.core.copyUp.Tell(cmd)
+}
+
+// fate says what becomes of a node when the lower half has l under its name, or nothing: it loses the name, or goes on with
+// that, or stays as it is.
+func fate(n *tree.Node, l *layer.Entry) (cut, rebase bool) {
+	switch s := n.State(); {
+	case s.Where == tree.Upper:
+		return false, false
+	case s.Orphan || l == nil || l.Type != n.Type: // a panic may have come between its marking and the next table
+		return true, false
+	case sameLower(s, &l.State):
+		return false, false
+	default:
+		return !n.IsDir(), n.IsDir()
+	}
 }
 
 func byName(entries []layer.Entry) map[string]*layer.Entry {

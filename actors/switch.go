@@ -105,6 +105,7 @@ type switching struct {
 	to      pinned
 	pin     *tree.Pin
 	trees   map[object.ID][]byte // payloads of the directories that differ; immutable
+	leaving []*tree.Node         // will lose their names, with all below them; immutable
 	began   time.Time
 	pending atomic.Int64 // retrees that are not done
 	names   atomic.Int64
@@ -220,7 +221,7 @@ func (d *dicfuse) prepared(m *prepared) {
 	run.done = func() {
 		d.core.notifier.Tell(&told{then: func() { d.self.Tell(&settled{run: run}) }})
 	}
-	d.note(&run.to, true)
+	d.note(&run.to, true, run.leaving)
 	p.switched.Store(true)
 	p.shown.Store(&run.to)
 	var all part // until all are sent
@@ -245,7 +246,7 @@ func (d *dicfuse) settled(m *settled) {
 		return
 	}
 	p.running = nil
-	d.note(&m.run.to, false)
+	d.note(&m.run.to, false, nil)
 	d.core.source.made.only(m.run.to.changelist) // nothing shows those of the one before any more
 	did := &m.run.cmd.did
 	did.Names, did.Dirs, did.Took = int(m.run.names.Load()), int(m.run.dirs.Load()), time.Since(m.run.began)
@@ -258,11 +259,17 @@ func (d *dicfuse) settled(m *settled) {
 	d.next()
 }
 
-// note leaves word of what the mount shows to the process that takes it over, before anybody can see it.
-func (d *dicfuse) note(at *pinned, moving bool) {
+// note leaves word of what the mount shows to the process that takes it over, before anybody can see it, and of what will lose
+// its name.
+func (d *dicfuse) note(at *pinned, moving bool, leaving []*tree.Node) {
 	said := *at
 	said.switched, said.moving = true, moving
-	if err := notePinned(d.core.journal, &said, d.core.upper.Store.Format()); err != nil {
+	also := func(b *tree.Batch) {
+		for _, n := range leaving {
+			d.core.eachLower(n, b.Leaving)
+		}
+	}
+	if err := notePinned(d.core.journal, &said, d.core.upper.Store.Format(), also); err != nil {
 		d.core.log.Warn("a process that takes over will not know the commit", slog.Any("error", err))
 	}
 }

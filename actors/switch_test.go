@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/internal/tree"
 	"github.com/antares-actor/antares-actor/remote"
 )
 
@@ -371,7 +372,7 @@ func TestATakeoverInASwitchHasTheKernelForget(t *testing.T) {
 	said := *core.pins.shown.Load()
 	said.commit, said.tree = r.origin.commits["second"], r.origin.commits["second"].Tree
 	said.switched, said.moving = true, true
-	check(t, notePinned(core.journal, &said, core.upper.Store.Format()))
+	check(t, notePinned(core.journal, &said, core.upper.Store.Format(), func(*tree.Batch) {}))
 	r.takeOver()
 	done := make(chan struct{})
 	r.fs.core.notifier.Tell(&told{then: func() { close(done) }})

@@ -40,8 +40,8 @@ type pinNote struct {
 	Upper        upper.Format
 }
 
-// notePinned leaves word of what the mount shows to the process that takes it over.
-func notePinned(j *tree.Journal, at *pinned, format upper.Format) error {
+// notePinned leaves word of what the mount shows to the process that takes it over, with what also adds.
+func notePinned(j *tree.Journal, at *pinned, format upper.Format, also func(*tree.Batch)) error {
 	note, err := json.Marshal(pinNote{
 		Commit: at.commit.ID.String(), Tree: at.commit.Tree.String(), Time: at.commit.Time, Path: at.path, Root: at.tree.String(),
 		Switched: at.switched, Moving: at.moving, Upper: format,
@@ -53,8 +53,11 @@ func notePinned(j *tree.Journal, at *pinned, format upper.Format) error {
 	if err != nil {
 		return err
 	}
-	j.Note(noteChangelist, cl)
-	j.Note(notePin, note)
+	b := new(tree.Batch)
+	b.Note(noteChangelist, cl)
+	b.Note(notePin, note)
+	also(b)
+	j.Add(b)
 	return j.Flush()
 }
 
@@ -84,7 +87,7 @@ func newJournal(s *Session, at pinned, format upper.Format) (*tree.Journal, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMount, err)
 	}
-	if err := notePinned(j, &at, format); err != nil {
+	if err := notePinned(j, &at, format, func(*tree.Batch) {}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMount, err)
 	}
 	return j, nil
@@ -149,18 +152,17 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 }
 
 // forgetAll are the messages that have the kernel forget what it knows by names and contents: the process before died while it
-// switched the mount to another commit, and nobody knows how much of the old one the kernel still shows. Files that are open
-// show the new commit's bytes then.
+// switched the mount to another commit, and nobody knows how much of the old one the kernel still shows. What that was to take the
+// name of is an orphan already (Batch.Leaving), and keeps its bytes.
 func forgetAll(known map[uint64]*tree.Dormant) []any {
 	var all []any
 	for ino, d := range known {
-		if d.Orphan != nil {
-			continue
-		}
 		if d.Name != "" {
 			all = append(all, &invalidateEntry{Parent: d.Parent, Name: d.Name})
 		}
-		all = append(all, &invalidateInode{Ino: ino})
+		if d.Orphan == nil {
+			all = append(all, &invalidateInode{Ino: ino})
+		}
 	}
 	return all
 }

@@ -29,8 +29,14 @@ func (r *rig) memory(name string) *os.File {
 // takeOver has another mount go on with the session, as a new process does. The kernel knows what it knew.
 func (r *rig) takeOver() {
 	r.t.Helper()
+	r.takeOverFrom(r.session.Journal)
+}
+
+// takeOverFrom is takeOver with the journal as it was at another time.
+func (r *rig) takeOverFrom(journal *os.File) {
+	r.t.Helper()
 	check(r.t, r.mount.HandOver(context.Background()))
-	r.session = &Session{Journal: r.session.Journal, Fuse: r.memory("fuse")}
+	r.session = &Session{Journal: journal, Fuse: r.memory("fuse")}
 	known := r.known
 	check(r.t, r.mountAgain())
 	r.known = known

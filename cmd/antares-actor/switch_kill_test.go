@@ -2,7 +2,12 @@ package main_test
 
 import (
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/antares-actor/antares-actor/internal/testfs"
 	"github.com/antares-actor/antares-actor/remote/origintest"
@@ -53,4 +58,60 @@ func TestSwitchesWhileTheServerDies(t *testing.T) {
 	m.Unmount()
 	fresh := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir + "@c1", Upper: m.Upper})
 	testfs.Same(t, "after the switches", seen, "a fresh mount", testfs.Take(t, fresh.Point, testfs.Look{}))
+}
+
+// TestOpenFilesKeepTheirBytesWhileTheServerDiesInASwitch kills the server at some moment of each switch. The files that are open then
+// have not been read before, so that the kernel cannot answer by itself.
+func TestOpenFilesKeepTheirBytesWhileTheServerDiesInASwitch(t *testing.T) {
+	t.Parallel()
+	repo := origintest.NewRepo(t)
+	const dirs, files = 40, 20
+	path := func(i int) string { return fmt.Sprintf("d%d/%sf%d", i%dirs, strings.Repeat("x/", i%dirs/10), i) }
+	for _, rev := range []string{"c0", "c1"} {
+		repo.Git(t, "checkout", "-q", "-b", rev)
+		for i := range dirs * files {
+			repo.Write(t, path(i), fmt.Sprint(rev, " ", i), 0o644)
+		}
+		repo.Remove(t, "only")
+		repo.Write(t, "only/"+rev+"/f", rev, 0o644)
+		repo.Commit(t, rev)
+	}
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir + "@c0"})
+	rng, died := rand.New(rand.NewPCG(1, 2)), 0
+	rev, next := "c0", "c1"
+	for range 12 {
+		open := map[string]*os.File{"only/" + rev + "/f": nil}
+		for i := range dirs * files {
+			open[path(i)] = nil
+		}
+		for path := range open {
+			f, err := os.Open(m.Path(path))
+			check(t, err)
+			open[path] = f
+		}
+		switching := make(chan error, 1)
+		client := controlOf(t, lab, m.Point)
+		go func() {
+			_, err := client.Switch(t.Context(), next)
+			switching <- err
+		}()
+		time.Sleep(time.Duration(rng.IntN(15_000)) * time.Microsecond)
+		m.NextEngine(m.KillEngine())
+		if err := <-switching; err != nil {
+			died++
+		}
+		for path, f := range open {
+			got, err := io.ReadAll(f)
+			if err != nil || !strings.HasPrefix(string(got), rev) {
+				t.Errorf("%s, open since before a switch to %s, reads %q, %v, want %q", path, next, got, err, rev)
+			}
+			check(t, f.Close())
+		}
+		for _, to := range []string{rev, next} { // one of them waits for the kernel to have forgotten what it was told to forget
+			lab.Actor("switch", m.Point, to).OK()
+		}
+		rev, next = next, rev
+	}
+	t.Logf("%d of 12 switches failed", died)
 }

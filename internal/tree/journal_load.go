@@ -293,6 +293,8 @@ func (r *Recovered) apply(kind byte, d *decoder) {
 		unique := d.uvarint()
 		delete(r.Intents, unique)
 		r.answered(unique)
+	case recBatch:
+		r.batch(d)
 	default:
 		d.bad = true
 	}

@@ -37,6 +37,7 @@ const (
 	recOrphaned byte = 'O' // number, state
 	recBegin    byte = 'B' // request, intent
 	recAnswered byte = 'D' // request
+	recBatch    byte = 'G' // records, of which all count or none
 	recNode     byte = 'n' // node, with all its lookups: in what compaction writes; with none it is a forgotten directory
 	recCounted  byte = 'c' // request, numbers: likewise
 )
