@@ -107,6 +107,7 @@ func (l *loader) enqueue(w waiter) {
 		if f.demand && !f.urgent {
 			l.promote(f)
 		}
+		l.answerSizes(f)
 	}
 	l.dispatch()
 }
@@ -124,16 +125,23 @@ func (l *loader) dispatch() {
 	}
 }
 
-// sizeLearnt answers those who wait for a blob's size only.
 func (l *loader) sizeLearnt(m *sizeLearnt) {
 	f := m.Flight
-	if l.flights[f.key] != f {
+	if l.flights[f.key] == f {
+		f.sized, f.size = true, m.Size
+		l.answerSizes(f)
+	}
+}
+
+// answerSizes answers those who wait for a blob's size only, once it is known.
+func (l *loader) answerSizes(f *flight) {
+	if !f.sized {
 		return
 	}
 	rest := f.waiters[:0:0]
 	for _, w := range f.waiters {
 		if q, ok := w.(*fetch); ok && q.Want == wantSizes && !q.Ahead {
-			q.Done(outcome{Sizes: []int64{m.Size}})
+			q.Done(outcome{Sizes: []int64{f.size}})
 			continue
 		}
 		rest = append(rest, w)

@@ -66,6 +66,8 @@ type flight struct {
 	cancel  context.CancelFunc
 	whole   bool          // somebody wants the content of the blob, however large
 	content chan struct{} // closed when whole is set; the worker looks when it knows the size
+	sized   bool          // the size of the blob is known
+	size    int64
 }
 
 func (f *flight) join(w waiter) {
