@@ -13,17 +13,21 @@ import (
 
 func withFetches(n int) option { return func(c *Config, _ *rig) { c.Fetches = n } }
 
-// More than may be under way at once: the rest stand in line, and each is answered.
+// More than may be under way at once, for two mounts together: the rest stand in line, and each is answered.
 func TestTheLoaderBoundsItsFetches(t *testing.T) {
 	files, blobs, ids := manyFiles("d", 50)
 	r := newRig(t, withFiles(files), withFetches(8))
+	mounts := []*rig{r, r.another(0)}
 	s := newTurnstile(t, r.origin, "blob")
 	var done []<-chan error
-	for _, id := range ids {
-		done = append(done, r.demand(id))
+	for i, id := range ids {
+		done = append(done, mounts[i%2].demand(id))
 	}
 	s.names(8)
 	r.settle()
+	if n := r.engine.traffic.running; n != 8 { // the loader has nothing to do until one of them passes
+		t.Errorf("%d fetches are under way", n)
+	}
 	s.passAll()
 	for _, d := range done {
 		check(t, <-d)

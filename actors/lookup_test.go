@@ -89,7 +89,8 @@ func TestASizeIsLearntOnceAndWithoutTheContentOfLargeFiles(t *testing.T) {
 	if n := r.origin.count("blob"); n != 1 {
 		t.Errorf("%d requests", n)
 	}
-	if _, ok := r.store.Size(r.node("a/deep/big.bin").State().Object); ok {
+	waitFor(t, "the end of the request", func() bool { return r.mount.Stats().Demand.Blobs == 1 })
+	if _, ok := r.store.Size(r.node("a/deep/big.bin").State().Object); ok || r.mount.Stats().Demand.Bytes >= 640_000 {
 		t.Error("a stat fetched the content of a large file")
 	}
 }

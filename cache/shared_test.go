@@ -16,7 +16,7 @@ import (
 )
 
 // TestStoresShareADirectory runs readers, writers and a vandal on two Stores over one directory. Whatever is read is
-// right; what the vandal broke is missing and can be put again.
+// right; what the vandal broke is missing and can be put again; and what one has, the other has.
 func TestStoresShareADirectory(t *testing.T) {
 	dir := t.TempDir()
 	one, _ := open(t, dir)
@@ -49,6 +49,18 @@ func TestStoresShareADirectory(t *testing.T) {
 		})
 	}
 	group.Wait()
+	for _, size := range []int{200, cache.SmallMax + 200} {
+		b := payload(100, size)
+		id := object.Sum(object.Blob, b)
+		if err := one.PutBytes(object.Blob, id, b); err != nil {
+			t.Fatal(err)
+		}
+		one.Sync()
+		p := make([]byte, size)
+		if n, err := two.ReadAt(id, p, 0); err != nil || !bytes.Equal(p[:n], b) {
+			t.Errorf("of %d bytes that one has, the other has %d, %v", size, n, err)
+		}
+	}
 }
 
 // exercise does one random thing to an object and checks what it saw.
