@@ -9,19 +9,29 @@ import (
 )
 
 const (
-	// bufferSize is the step of streams: large enough that system calls and wake-ups vanish beside SHA-1.
-	bufferSize = 512 << 10
+	// bufferSize is the step of streams: large enough that system calls and wake-ups vanish beside SHA-1, and as much as one
+	// READ of the kernel's.
+	bufferSize = 1 << 20
 
 	// spoolBuffers is how many steps of one body are under way at most. With two, one side often waits for a core though the
 	// other could go on; more than four bring nothing (1 GiB from the same machine, 2 cores).
 	spoolBuffers = 4
+
+	// spareBuffers is how many all bodies together have beyond their first. Many at once use all cores without.
+	spareBuffers = 12
 )
 
 // buffers lends the steps' memory.
-type buffers struct{ pool *sync.Pool }
+type buffers struct {
+	pool  *sync.Pool
+	spare chan struct{} // a token for each spare one that is lent
+}
 
 func newBuffers() buffers {
-	return buffers{pool: &sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}}
+	return buffers{
+		pool:  &sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }},
+		spare: make(chan struct{}, spareBuffers),
+	}
 }
 
 func (b buffers) take() *[]byte    { return b.pool.Get().(*[]byte) }
@@ -81,6 +91,9 @@ func (sp *spool) copy(r io.Reader) error {
 		for len(sp.free) > 0 {
 			sp.pool.give(<-sp.free)
 		}
+		for ; sp.taken > 1; sp.taken-- {
+			<-sp.pool.spare
+		}
 	}()
 	for n := int64(0); sp.max < 0 || n <= sp.max; {
 		p := piece{buf: sp.buffer()}
@@ -116,6 +129,13 @@ func (sp *spool) account(written <-chan piece) {
 func (sp *spool) buffer() *[]byte {
 	if len(sp.free) > 0 || sp.taken == spoolBuffers {
 		return <-sp.free
+	}
+	if sp.taken > 0 {
+		select {
+		case sp.pool.spare <- struct{}{}:
+		default:
+			return <-sp.free
+		}
 	}
 	sp.taken++
 	return sp.pool.take()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -65,6 +66,32 @@ func TestBodyWaitsForItsHash(t *testing.T) {
 	}
 	if sum, _ := sp.sum(nil); sum != id {
 		t.Error("hashed other bytes")
+	}
+}
+
+// TestManyBodiesShareTheSpareBuffers: each goes on with one if there are no others, and all come back.
+func TestManyBodiesShareTheSpareBuffers(t *testing.T) {
+	const bodies, count = 3 * spareBuffers, 3
+	pool := newBuffers()
+	var group sync.WaitGroup
+	for range bodies {
+		group.Go(func() {
+			sp := newSpool(io.Discard, pool, object.Blob, count*bufferSize)
+			if err := sp.copy(&steps{left: count, read: func() {}}); err != nil || sp.n != count*bufferSize {
+				t.Errorf("%d bytes, %v", sp.n, err)
+			}
+		})
+	}
+	group.Wait()
+	if n := len(pool.spare); n != 0 {
+		t.Errorf("%d are still lent", n)
+	}
+	for range spareBuffers { // somebody else has all of them
+		pool.spare <- struct{}{}
+	}
+	sp := newSpool(io.Discard, pool, object.Blob, count*bufferSize)
+	if err := sp.copy(&steps{left: count, read: func() {}}); err != nil || sp.n != count*bufferSize || sp.taken != 1 {
+		t.Errorf("%d bytes with %d buffers, %v", sp.n, sp.taken, err)
 	}
 }
 
