@@ -54,9 +54,9 @@ func (d *dicfuse) receive(msg any) {
 		ref := remote.TreeRef{Commit: d.core.pins.commit(m.Pin), Path: m.Path, ID: m.ID}
 		d.core.loader.Tell(&fetch{Source: d.core.source, Want: wantTree, ID: m.ID, Ref: ref, Ahead: true, Done: m.Done})
 	case *stopReading:
-		d.core.loader.Tell(&abandon{Waiter: d.reading((*readTree)(m))})
+		d.core.loader.Tell(&abandon{Waiters: []waiter{d.reading((*readTree)(m))}})
 	case *stopSizing:
-		d.core.loader.Tell(&abandon{Waiter: d.sizing((*readSizes)(m))})
+		d.core.loader.Tell(&abandon{Waiters: []waiter{d.sizing((*readSizes)(m))}})
 	case *redirected:
 		d.core.pins.redirected[m.Node] = struct{}{}
 	case *switchTo:

@@ -201,7 +201,7 @@ func (c *core) await(ctx context.Context, m *fetch) ([]byte, error) {
 	case o := <-got:
 		return o.Payload, o.Err
 	case <-ctx.Done():
-		c.loader.Tell(&abandon{Waiter: m})
+		c.loader.Tell(&abandon{Waiters: []waiter{m}})
 		return nil, ctx.Err()
 	}
 }

@@ -52,7 +52,7 @@ func (l *loader) receive(msg any) {
 	case *fetched:
 		l.fetched(m)
 	case *abandon:
-		l.abandon(m.Waiter)
+		l.abandon(m.Waiters...)
 	case *gone:
 		if w, ok := m.Msg.(waiter); ok {
 			l.abandon(w)
@@ -187,12 +187,15 @@ func (l *loader) remember(id object.ID, size int64) {
 	l.sizes[id] = size
 }
 
-// abandon takes a waiter away, whose caller has gone. A fetch that nobody wants any more is cancelled.
-func (l *loader) abandon(gone waiter) {
-	if f := l.flights[gone.key()]; f != nil {
-		l.leave(f, func(w waiter) bool { return w.same(gone) })
-		l.dispatch()
+// abandon takes waiters away, whose callers have gone. A fetch that nobody wants any more is cancelled, and what stands in line
+// starts in its place when all are away: it may have been theirs.
+func (l *loader) abandon(gone ...waiter) {
+	for _, g := range gone {
+		if f := l.flights[g.key()]; f != nil {
+			l.leave(f, func(w waiter) bool { return w.same(g) })
+		}
 	}
+	l.dispatch()
 }
 
 func (l *loader) leave(f *flight, goes func(waiter) bool) {

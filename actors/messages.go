@@ -267,8 +267,8 @@ type (
 		For    any            // what it is about, by which it can be abandoned; or nil
 		Done   func(outcome)
 	}
-	// abandon takes Waiter back: whoever waited for it has gone.
-	abandon struct{ Waiter waiter }
+	// abandon takes Waiters back: whoever waited for them has gone.
+	abandon struct{ Waiters []waiter }
 	// quit ends all that a mount has asked for. It is answered when nothing of it is under way.
 	quit struct {
 		Call

@@ -65,7 +65,9 @@ func (p *puller) wait(ctx context.Context) error {
 
 // stop takes back what is under way.
 func (p *puller) stop() {
+	all := make([]waiter, 0, len(p.out))
 	for m := range p.out {
-		p.core.loader.Tell(&abandon{Waiter: m})
+		all = append(all, m)
 	}
+	p.core.loader.Tell(&abandon{Waiters: all})
 }

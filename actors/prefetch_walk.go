@@ -316,15 +316,22 @@ func (f *frame) through() bool {
 	return f.at.state == used && f.out == 0 && !slices.ContainsFunc(f.subdirs, func(s *piece) bool { return s.child != nil })
 }
 
-// drop forgets a frame and those below it, and takes back what is under way for them.
+// drop forgets a frame and those below it, and takes back what is under way for them, all at once: one by one, the next in line
+// would start for each.
 func (w *walk) drop(f *frame) {
+	if gone := w.forget(f, nil); len(gone) > 0 {
+		w.p.core.loader.Tell(&abandon{Waiters: gone})
+	}
+}
+
+func (w *walk) forget(f *frame, gone []waiter) []waiter {
 	f.gone = true
 	if w.p.frames[f.path] == f {
 		delete(w.p.frames, f.path)
 	}
 	for _, s := range f.files {
 		if s.fetch != nil {
-			w.p.core.loader.Tell(&abandon{Waiter: s.fetch})
+			gone = append(gone, s.fetch)
 			s.fetch = nil
 		}
 		w.p.held -= s.held
@@ -334,9 +341,10 @@ func (w *walk) drop(f *frame) {
 		w.p.held -= s.held
 		s.held = 0
 		if s.child != nil {
-			w.drop(s.child)
+			gone = w.forget(s.child, gone)
 		}
 	}
+	return gone
 }
 
 // hit releases what a spot holds of the budget, and counts it.
