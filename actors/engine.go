@@ -83,7 +83,8 @@ func (e *Engine) Mount(ctx context.Context, spec MountSpec) (*Mount, error) {
 // Mounts returns the mounts that are being made or are there.
 func (e *Engine) Mounts() []*Mount { return *e.mounts.Load() }
 
-// Close unmounts everything and stops the engine; again, it does nothing. A mount that is busy stays, and so does the engine: the error says which.
+// Close unmounts everything and stops the engine; again, it does nothing. A mount that is busy stays, and so does the engine:
+// the error says which.
 func (e *Engine) Close(ctx context.Context) error {
 	var errs []error
 	for _, m := range e.Mounts() {

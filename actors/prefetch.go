@@ -117,8 +117,8 @@ func (p *prefetcher) used(m *use) {
 	p.fill(w)
 }
 
-// shown takes a file that was fetched ahead for used when its size goes out with a listing: the kernel does not ask for it again,
-// and of a job that only looks at sizes nothing else is heard. It is no sign that contents are wanted.
+// shown takes a file that was fetched ahead for used when its size goes out with a listing: the kernel does not ask for it
+// again, and of a job that only looks at sizes nothing else is heard. It is no sign that contents are wanted.
 func (p *prefetcher) shown(f *frame, name string) {
 	if f == nil {
 		return
@@ -129,8 +129,8 @@ func (p *prefetcher) shown(f *frame, name string) {
 	}
 }
 
-// begin has a walk go on in a directory that it did not expect to be next, or begins a new one there: a job that passes through a
-// directory on the way to another says nothing of it.
+// begin has a walk go on in a directory that it did not expect to be next, or begins a new one there: a job that passes through
+// a directory on the way to another says nothing of it.
 func (p *prefetcher) begin(dir *tree.Node, path string, m *use) *frame {
 	state := dir.State()
 	payload, ok := p.core.source.here(state.Object)
@@ -182,8 +182,8 @@ func (p *prefetcher) retire(w *walk) {
 }
 
 // learn returns how far new walks run ahead, after one that asked for so many objects of which so many were used. A job that
-// never uses them brings it to 0, where prefetch costs nothing; the first walk that sees a second use in its place begins to run
-// ahead by itself, and brings it back.
+// never uses them brings it to 0, where prefetch costs nothing; the first walk that sees a second use in its place begins to
+// run ahead by itself, and brings it back.
 func learn(now, asked, hit, first int) int {
 	switch {
 	case hit*2 >= asked && hit > 0:

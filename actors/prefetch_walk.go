@@ -8,8 +8,8 @@ import (
 	"github.com/antares-actor/antares-actor/internal/tree"
 )
 
-// walk follows a job through directories, in the order in which we list them, and runs ahead of it: files of the directory where
-// it is, then those of the directories below and behind. How far grows with what turns out to be used.
+// walk follows a job through directories, in the order in which we list them, and runs ahead of it: files of the directory
+// where it is, then those of the directories below and behind. How far grows with what turns out to be used.
 type walk struct {
 	p        *prefetcher
 	root     *frame

@@ -11,10 +11,10 @@ import (
 	"github.com/antares-actor/antares-actor/internal/upper"
 )
 
-// A directory that cannot be laid out after the new commit was published is left behind, since the switch cannot be taken back: some
-// directories show the new commit already, and somebody may have read it. Its last table is kept as owed, from which the next one
-// is made as in a switch, and nobody sees it: who asks gets an error, and has it tried again. So the mount shows one commit
-// wherever it shows anything, and needs nobody's help when the trouble is over.
+// A directory that cannot be laid out after the new commit was published is left behind, since the switch cannot be taken back:
+// some directories show the new commit already, and somebody may have read it. Its last table is kept as owed, from which the
+// next one is made as in a switch, and nobody sees it: who asks gets an error, and has it tried again. So the mount shows one
+// commit wherever it shows anything, and needs nobody's help when the trouble is over.
 
 // leaveBehind gives up a directory's laying out for now.
 func (r *region) leaveBehind(m *retree, err error) {

@@ -175,8 +175,8 @@ func (r *region) nodeFor(dir *tree.Node, lower string, item *layer.Item, twins m
 	return n
 }
 
-// sameFile tells whether a node and what was found somewhere are one inode. A node that is still lower may have been promoted on
-// disk by somebody whose fact is on its way, but not moved. Another one has its number if a directory that was renamed is no
+// sameFile tells whether a node and what was found somewhere are one inode. A node that is still lower may have been promoted
+// on disk by somebody whose fact is on its way, but not moved. Another one has its number if a directory that was renamed is no
 // longer hidden under its old name: by then the origin had nothing there, and has again.
 func sameFile(n *tree.Node, found *tree.State, at tree.Place, links uint32) bool {
 	s := n.State()

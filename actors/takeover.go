@@ -152,8 +152,8 @@ func (m *Mount) takeOver(ctx context.Context) (_ *live, err error) {
 }
 
 // forgetAll are the messages that have the kernel forget what it knows by names and contents: the process before died while it
-// switched the mount to another commit, and nobody knows how much of the old one the kernel still shows. What that was to take the
-// name of is an orphan already (Batch.Leaving), and keeps its bytes.
+// switched the mount to another commit, and nobody knows how much of the old one the kernel still shows. What that was to take
+// the name of is an orphan already (Batch.Leaving), and keeps its bytes.
 func forgetAll(known map[uint64]*tree.Dormant) []any {
 	var all []any
 	for ino, d := range known {
@@ -273,8 +273,8 @@ func (c *core) wakeByName(n *tree.Node) *tree.Node {
 	return woken
 }
 
-// spots returns where a dormant node may stand: where it stood last, and where a request that was not answered has perhaps moved
-// it.
+// spots returns where a dormant node may stand: where it stood last, and where a request that was not answered has perhaps
+// moved it.
 func (c *core) spots(ino uint64, d *tree.Dormant) []tree.Spot {
 	var all []tree.Spot
 	if d.Name != "" {

@@ -312,7 +312,8 @@ func TestTheCountIsMadeExact(t *testing.T) {
 
 func sameTimes(a, b os.FileInfo) bool { return fmt.Sprint(a.Sys()) == fmt.Sprint(b.Sys()) }
 
-// BenchmarkCollect deletes the oldest tenth of 20,000 objects; ns/object is the cost of each that goes, with its part of the scan.
+// BenchmarkCollect deletes the oldest tenth of 20,000 objects; ns/object is the cost of each that goes, with its part of the
+// scan.
 func BenchmarkCollect(b *testing.B) {
 	const objects = 20_000
 	d, err := openDisk(b.TempDir())

@@ -21,8 +21,9 @@ var (
 	_ LargeFiles  = (*offline)(nil)
 )
 
-// Offline returns an origin of the same name that never asks origin anything: revisions and changelists are what the records say,
-// and everything else is ErrOffline, at once. What a content store holds can be read without an origin; that is all there is.
+// Offline returns an origin of the same name that never asks origin anything: revisions and changelists are what the records
+// say, and everything else is ErrOffline, at once. What a content store holds can be read without an origin; that is all there
+// is.
 //
 // It is deliberately no BatchSizer: a batch would fail as a whole where some of it is in the store.
 func Offline(origin Origin, pins *Pins) Origin { return &offline{Origin: origin, pins: pins} }

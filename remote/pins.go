@@ -56,12 +56,10 @@ func (p *Pins) Record(origin, rev string, c Commit) error {
 
 // Lookup returns what rev stood for last, without Root; ErrNotPinned if nobody knows.
 func (p *Pins) Lookup(origin, rev string) (Commit, error) {
-	text, err := os.ReadFile(p.path(origin, rev))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Commit{}, fmt.Errorf("%w: %w", ErrNotPinned, err)
-	}
 	var r pin
-	if err != nil || json.Unmarshal(text, &r) != nil || r.Origin != origin || r.Rev != rev {
+	if ok, err := p.read(p.path(origin, rev), &r); err != nil {
+		return Commit{}, fmt.Errorf("%w: %w", ErrNotPinned, err)
+	} else if !ok || r.Origin != origin || r.Rev != rev {
 		return Commit{}, ErrNotPinned
 	}
 	id, err1 := object.Parse(r.Commit)
@@ -75,6 +73,15 @@ func (p *Pins) Lookup(origin, rev string) (Commit, error) {
 func (p *Pins) path(origin, rev string) string {
 	sum := sha256.Sum256([]byte(origin + "\x00" + rev))
 	return filepath.Join(p.dir, hex.EncodeToString(sum[:16])+".json")
+}
+
+// read reads a record into r; false if there is none, or one that is damaged.
+func (p *Pins) read(path string, r any) (bool, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && json.Unmarshal(text, r) == nil, err
 }
 
 // write replaces a record. One that says the same already is only marked as used.
@@ -130,8 +137,8 @@ type recorder struct {
 	log  *slog.Logger
 }
 
-// Recorded returns origin with each successful Pin and each changelist recorded, so that Offline can do without it. A record that cannot be
-// written is a warning.
+// Recorded returns origin with each successful Pin and each changelist recorded, so that Offline can do without it. A record
+// that cannot be written is a warning.
 func Recorded(origin Origin, pins *Pins, log *slog.Logger) Origin {
 	r := &recorder{Origin: origin, pins: pins, log: log}
 	if lists, ok := origin.(Changelists); ok {

@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/antares-actor/antares-actor/internal/object"
@@ -45,12 +42,10 @@ func (p *Pins) RecordChanges(origin, link string, changes []Change) error {
 
 // LookupChanges returns what a changelist did when it was recorded last; ErrNotListed if nobody knows.
 func (p *Pins) LookupChanges(origin, link string) ([]Change, error) {
-	text, err := os.ReadFile(p.listPath(origin, link))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrNotListed, err)
-	}
 	var r list
-	if err != nil || json.Unmarshal(text, &r) != nil || r.Origin != origin || r.Link != link {
+	if ok, err := p.read(p.listPath(origin, link), &r); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotListed, err)
+	} else if !ok || r.Origin != origin || r.Link != link {
 		return nil, ErrNotListed
 	}
 	changes := make([]Change, len(r.Changes))

@@ -60,8 +60,8 @@ func TestSwitchesWhileTheServerDies(t *testing.T) {
 	testfs.Same(t, "after the switches", seen, "a fresh mount", testfs.Take(t, fresh.Point, testfs.Look{}))
 }
 
-// TestOpenFilesKeepTheirBytesWhileTheServerDiesInASwitch kills the server at some moment of each switch. The files that are open then
-// have not been read before, so that the kernel cannot answer by itself.
+// TestOpenFilesKeepTheirBytesWhileTheServerDiesInASwitch kills the server at some moment of each switch. The files that are
+// open then have not been read before, so that the kernel cannot answer by itself.
 func TestOpenFilesKeepTheirBytesWhileTheServerDiesInASwitch(t *testing.T) {
 	t.Parallel()
 	repo := origintest.NewRepo(t)

@@ -130,8 +130,8 @@ func TestALiveMountIsSwitched(t *testing.T) {
 	}
 }
 
-// TestAReaderNeverSeesTwoCommitsInOneListing switches a thousand times between two commits whose directory has other names, while
-// somebody lists it all the time.
+// TestAReaderNeverSeesTwoCommitsInOneListing switches a thousand times between two commits whose directory has other names,
+// while somebody lists it all the time.
 func TestAReaderNeverSeesTwoCommitsInOneListing(t *testing.T) {
 	t.Parallel()
 	repo := origintest.NewRepo(t)

@@ -25,8 +25,8 @@ type Trees interface {
 }
 
 // ModeOf tells the mode of a blob that the base says nothing about: from its content (object.ModeByContent), or
-// object.ModeGitlink for what is known to be a submodule's commit. remote.ErrNotFound says that the origin has no such blob. It may
-// be called concurrently.
+// object.ModeGitlink for what is known to be a submodule's commit. remote.ErrNotFound says that the origin has no such blob. It
+// may be called concurrently.
 type ModeOf func(ctx context.Context, id object.ID) (object.Mode, error)
 
 // TextOf returns the content of a blob that should be small.

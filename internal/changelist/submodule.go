@@ -15,9 +15,9 @@ import (
 // modulesFile says at which paths a repository has submodules.
 const modulesFile = ".gitmodules"
 
-// settleSubmodules finds the submodules among what the origin has no blob of. A change has no mode, and the commit of a submodule
-// is in another repository; but so might a blob be missing that was lost. The two are told apart by the file in which git notes
-// submodules.
+// settleSubmodules finds the submodules among what the origin has no blob of. A change has no mode, and the commit of a
+// submodule is in another repository; but so might a blob be missing that was lost. The two are told apart by the file in which
+// git notes submodules.
 func (p *plan) settleSubmodules(ctx context.Context, textOf TextOf) error {
 	lost := slices.DeleteFunc(slices.Clone(p.changes), func(c *change) bool { return c.lost == nil })
 	if len(lost) == 0 {

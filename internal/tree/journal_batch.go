@@ -28,8 +28,8 @@ func (b *Batch) record(kind byte, fill func([]byte) []byte) {
 // batchLimit is how long the records of a batch may be to make one.
 const batchLimit = maxRecord - headLen - sumLen - 1
 
-// Add records a batch, as one record: the end of a file that cuts it short takes all of it. If there are more than 16 MiB they come one
-// by one, in their order, of which a part may be lost.
+// Add records a batch, as one record: the end of a file that cuts it short takes all of it. If there are more than 16 MiB they
+// come one by one, in their order, of which a part may be lost.
 func (j *Journal) Add(b *Batch) {
 	switch {
 	case j == nil:

@@ -11,7 +11,8 @@ import (
 	"github.com/antares-actor/antares-actor/internal/tree"
 )
 
-// leavingAll is a journal whose last record is a batch, of a note and of nodes that may lose their names; start is where it begins.
+// leavingAll is a journal whose last record is a batch, of a note and of nodes that may lose their names; start is where it
+// begins.
 func leavingAll(t *testing.T, size int) (head, log []byte, start int64) {
 	t.Helper()
 	f := memfd(t)

@@ -24,12 +24,13 @@
 //
 // # Trust
 //
-// The server answers 200 and an empty list for what is missing and, on a bad day, for what is not; no tree but the empty
-// one is ever believed to be empty, and a root, of which nothing else says whether it is, never. HTML, other content types, broken JSON and names that no directory may hold are
-// remote.ErrBadAnswer. A 404 means remote.ErrNotFound only for a blob, and only in the API's own envelope: a proxy's
-// error page is none. A blob of up to 64 KiB is verified; a larger one is streamed unverified, and the content store hashes it.
-// A changelist's files and the answers of the LFS batch API are refused as a whole if one path or address in them is not
-// what it should be. The token goes to the server's own host only, wherever redirects and download addresses lead.
+// The server answers 200 and an empty list for what is missing and, on a bad day, for what is not; no tree but the empty one is
+// ever believed to be empty, and a root, of which nothing else says whether it is, never. HTML, other content types, broken
+// JSON and names that no directory may hold are remote.ErrBadAnswer. A 404 means remote.ErrNotFound only for a blob, and only
+// in the API's own envelope: a proxy's error page is none. A blob of up to 64 KiB is verified; a larger one is streamed
+// unverified, and the content store hashes it. A changelist's files and the answers of the LFS batch API are refused as a whole
+// if one path or address in them is not what it should be. The token goes to the server's own host only, wherever redirects and
+// download addresses lead.
 //
 // # Failure
 //
@@ -50,8 +51,8 @@
 // A server that has answered nothing in two seconds and a hundred attempts, or in two minutes and four, is left alone: requests
 // fail at once, one a second tries whether it is back. What was half read waits for it.
 //
-// Failsafe-go has the policies of retry and breaker (policy.go, breaker.go), for one attempt at a time: what it would do on the level of
-// http.RoundTripper ends where a body begins, which is where half of the trouble is.
+// Failsafe-go has the policies of retry and breaker (policy.go, breaker.go), for one attempt at a time: what it would do on the
+// level of http.RoundTripper ends where a body begins, which is where half of the trouble is.
 //
 // The server ignores the commit for repositories imported below /third-party: there a moved head can show in a
 // directory that was not listed before the move, as a Derived tree.

@@ -35,8 +35,8 @@ func rootOnly(payload []byte) error {
 	return nil
 }
 
-// listing asks for the names, types and ids at path in a commit, in git's order, of what is known not to be empty: an empty list
-// may also mean that nothing was found, and is asked for again, and then remote.ErrBadAnswer. The modes are ModeTree for
+// listing asks for the names, types and ids at path in a commit, in git's order, of what is known not to be empty: an empty
+// list may also mean that nothing was found, and is asked for again, and then remote.ErrBadAnswer. The modes are ModeTree for
 // directories and ModeFile for everything else, which may be wrong.
 func (c *Client) listing(ctx context.Context, commit object.ID, path string) ([]object.Entry, error) {
 	query := []string{"path", "/" + path}
