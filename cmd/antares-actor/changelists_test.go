@@ -132,3 +132,25 @@ func TestAChangelistThatCannotBeHadLeavesTheOneBefore(t *testing.T) {
 	}
 	check(t, unix.Close(fd))
 }
+
+// TestAChangedFileIsFetchedBeforeItIsShown: of a file that the base has, too, nothing but its content is needed.
+func TestAChangedFileIsFetchedBeforeItIsShown(t *testing.T) {
+	t.Parallel()
+	repo := projectRepo(t)
+	repo.Git(t, "checkout", "-q", "-b", "changed", "base")
+	repo.Write(t, "project/src/lib.c", "int changed;\n", 0o644)
+	repo.Commit(t, "changed")
+	srv, lab := newServer(t, repo.Dir), suite.New(t)
+	_, err := srv.mono.SetHead(t.Context(), "base")
+	check(t, err)
+	srv.changelist(t, "CHANGED", "base..changed", "")
+	srv.mono.Faults().Add(fault.Rule{Route: repo.ID(t, "changed:project/src/lib.c").String(), Fault: fault.Status(404)})
+	m := lab.Mount(testfs.Spec{Origin: srv.URL, EIO: true})
+	if r := lab.Actor("cl", m.Point, "CHANGED"); r.Code == 0 {
+		t.Errorf("it is shown: %s", r.Stdout)
+	}
+	wantCommit(t, lab, m.Point, repo.Dir, "base")
+	srv.mono.Faults().Clear()
+	lab.Actor("cl", m.Point, "CHANGED").OK()
+	wantCommit(t, lab, m.Point, repo.Dir, "changed")
+}

@@ -197,6 +197,9 @@ func TestStreamsGoOnFromEachOfTheirPositions(t *testing.T) {
 		lab.Shell(m.Path("dir"), "for i in $(seq 200); do echo > new$i; done")
 		for range 2 { // from the mount, then from the kernel's cache
 			all := listing(t, m.Path("dir"), 32<<10)
+			if len(all) != 2+300+200 {
+				t.Fatalf("%d entries", len(all))
+			}
 			s := openStream(t, m.Path("dir"))
 			for i := len(all) - 1; i >= 0; i-- {
 				s.seek(all[i].next)

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,6 +186,38 @@ func TestAReaderNeverSeesTwoCommitsInOneListing(t *testing.T) {
 	}
 	close(stop)
 	t.Logf("%d listings", <-done)
+}
+
+// TestAListingOfSeveralStepsIsOfOneCommit: as many switches come in its middle as it outlasts.
+func TestAListingOfSeveralStepsIsOfOneCommit(t *testing.T) {
+	t.Parallel()
+	repo := origintest.NewRepo(t)
+	names := make(map[string][]string)
+	for _, branch := range []string{"one", "two"} {
+		repo.Git(t, "checkout", "-q", "-b", branch)
+		repo.Remove(t, "d")
+		for i := range 400 {
+			names[branch] = append(names[branch], fmt.Sprint(branch, "-", i))
+			repo.Write(t, "d/"+names[branch][i], branch, 0o644)
+		}
+		repo.Commit(t, branch)
+	}
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir + "@one"})
+	c := controlOf(t, lab, m.Point)
+	shown := 0
+	for switches := range 5 {
+		s, branches := openStream(t, m.Path("d")), []string{"one", "two"}
+		began := branches[shown%2]
+		got := s.read(512)
+		for range switches {
+			shown++
+			_, err := c.Switch(t.Context(), branches[shown%2])
+			check(t, err)
+		}
+		wantOnce(t, fmt.Sprint(switches, " switches"), append(got, s.rest(1000)...), names[began])
+		s.close()
+	}
 }
 
 // controlOf reaches a mount's server as other programs do, by what list says.
