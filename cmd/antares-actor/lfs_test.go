@@ -123,8 +123,13 @@ func TestGitLFSOutlivesTheEngine(t *testing.T) {
 	repo := lfsRepo(t)
 	files := lfsFiles()
 	lab := suite.New(t)
-	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Flags: []string{"--lfs"}})
+	cache := lab.Path("cache")
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Cache: cache, Flags: []string{"--lfs"}})
 	wantContent(t, m.Path("big.bin"), files["big.bin"])
+	await(t, "what was read is on disk", func() bool {
+		_, err := os.Stat(filepath.Join(cache, "objects", lfsOID(files["big.bin"])[:2], lfsOID(files["big.bin"])[2:40]))
+		return err == nil
+	})
 	lab.Shell(m.Point, "ls -l huge.bin dir > /dev/null")
 	m.NextEngine(m.KillEngine())
 	for _, path := range []string{"big.bin", "dir/small.bin", "huge.bin"} {
@@ -136,7 +141,7 @@ func TestGitLFSOutlivesTheEngine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m = lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Flags: []string{"--lfs", "--offline"}})
+	m = lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Cache: cache, Flags: []string{"--lfs", "--offline"}})
 	for _, path := range []string{"big.bin", "dir/small.bin", "huge.bin"} {
 		wantContent(t, m.Path(path), files[path])
 	}
