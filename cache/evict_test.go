@@ -278,6 +278,26 @@ func TestWhoFindsAnotherCollectingLooksAgain(t *testing.T) {
 	}
 }
 
+// TestWhoCannotAddToTheCountHasItLookedAt, since nobody may add anything after that.
+func TestWhoCannotAddToTheCountHasItLookedAt(t *testing.T) {
+	dir := t.TempDir()
+	u, told := newUsage(dir), int64(0)
+	u.added = func(total int64) { told = total }
+	err := (&usage{path: u.path}).underLock(func() { u.add(2 * usageSlack) })
+	if err != nil || told < 2*usageSlack {
+		t.Errorf("told of %d bytes, %v", told, err)
+	}
+	if u.add(0); told != 2*usageSlack {
+		t.Errorf("told of %d bytes once it could be counted", told)
+	}
+}
+
+// underLock runs f while nobody can change the count.
+func (u *usage) underLock(f func()) error {
+	_, err := u.change(0, func(c count) count { f(); return c })
+	return err
+}
+
 // TestTheCountIsMadeExact: whatever happens to the line with the count, it is right again after a scan, and a wrong one costs
 // no object.
 func TestTheCountIsMadeExact(t *testing.T) {

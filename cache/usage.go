@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -28,7 +29,7 @@ func occupied(size int64) int64 { return (size + block - 1) / block * block }
 type usage struct {
 	path    string
 	pending atomic.Int64
-	added   func(total int64) // told of the count; nil: nobody is
+	added   func(total int64) // told of the count, or a larger number; nil: nobody is
 }
 
 // count is the file's content.
@@ -45,6 +46,9 @@ func (u *usage) add(n int64) {
 		return
 	}
 	total, err := u.change(syscall.LOCK_NB, func(c count) count { return c })
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		total.bytes, err = math.MaxInt64, nil // whoever is told looks himself, and waits; there may be no further add
+	}
 	if err == nil && u.added != nil {
 		u.added(total.bytes)
 	}

@@ -30,7 +30,7 @@ const (
 	Volatile     Kind = "volatile"      // a volatile mount did not end cleanly
 	Incompatible Kind = "incompatible"  // the work directory says that another overlay's feature is in use
 	Whiteout     Kind = "whiteout"      // a whiteout that hides nothing
-	Redirect     Kind = "redirect"      // a redirect that leads nowhere, or where another one leads
+	Redirect     Kind = "redirect"      // a redirect that leads nowhere
 	BadMark      Kind = "bad-mark"      // an overlay attribute whose value means nothing
 	SharedNumber Kind = "shared-number" // two files that claim one inode number
 	Unreadable   Kind = "unreadable"

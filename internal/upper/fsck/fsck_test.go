@@ -172,7 +172,7 @@ func damages() map[string]damage {
 				x.mkdir("upper/second")
 				x.mark("upper/second", "redirect", "/there/deep")
 			},
-			found: []string{"redirect upper/second"}, left: []string{"redirect upper/second"},
+			found: []string{"note upper/second"}, left: []string{"note upper/second"},
 		},
 		"an opaque mark that means nothing": {
 			make: func(x *tree) { x.mark("upper/there", "opaque", "yes") }, found: []string{"bad-mark upper/there"},

@@ -60,9 +60,8 @@ func (c *checker) judge() {
 	for to, paths := range c.marks.redirects {
 		for _, at := range paths[1:] {
 			c.add(Problem{
-				Path: c.inUpper(at), Kind: Redirect,
-				Text:   fmt.Sprintf("its redirect leads to %q, as that of %s does: both show the same files", to, c.inUpper(paths[0])),
-				Remedy: "remove the copy of the two",
+				Path: c.inUpper(at), Kind: Note,
+				Text: fmt.Sprintf("its redirect leads to %q, as that of %s does: one is a copy, or the name came back in a switch", to, c.inUpper(paths[0])),
 			})
 		}
 	}
