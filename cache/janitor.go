@@ -103,6 +103,9 @@ func (j *janitor) look() (again bool) {
 		j.s.log.Warn("cache cannot be scanned for its size", "error", err)
 		return false
 	}
+	if now, err := j.s.disk.usage.change(0, func(c count) count { return c }); err == nil {
+		return j.limit > 0 && now.bytes > j.limit // with what came meanwhile, of which nobody else is told
+	}
 	return j.limit > 0 && found.Bytes-found.Freed > j.limit
 }
 
