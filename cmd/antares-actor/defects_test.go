@@ -101,7 +101,7 @@ func TestHolesAreWhereTheyAre(t *testing.T) {
 // extents lists where data and holes begin.
 func extents(t *testing.T, path string) string {
 	t.Helper()
-	fd, err := unix.Open(path, unix.O_RDONLY, 0)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

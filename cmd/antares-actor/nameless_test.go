@@ -52,11 +52,11 @@ func TestOpenFilesWithoutANameDoWhatTheyDoOnAPlainFileSystem(t *testing.T) {
 // unlinked opens a file, has it lose its name, and says how everything ends that one can do with a descriptor.
 func unlinked(args []string) error {
 	path, how := args[0], args[1]
-	ro, err := unix.Open(path, unix.O_RDONLY, 0)
+	ro, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	rw, err := unix.Open(path, unix.O_RDWR, 0)
+	rw, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func unlinked(args []string) error {
 	say("fgetxattr", second(unix.Fgetxattr(ro, "user.k", make([]byte, 10))))
 	say("futimens", unix.UtimesNanoAt(unix.AT_FDCWD, proc(rw), []unix.Timespec{{Sec: 1}, {Sec: 2}}, 0))
 	say("fsync", errors.Join(unix.Fsync(rw), unix.Fdatasync(ro)))
-	again, err := unix.Open(proc(ro), unix.O_RDWR|unix.O_APPEND, 0)
+	again, err := unix.Open(proc(ro), unix.O_RDWR|unix.O_APPEND|unix.O_CLOEXEC, 0)
 	say("open by /proc", err)
 	say("append", second(unix.Write(again, []byte("END"))))
 	in, out := int64(0), int64(20)

@@ -137,7 +137,7 @@ func TestTemporaryFilesHaveNoNameUntilTheyAreLinked(t *testing.T) {
 // nameless makes two files by O_TMPFILE, and gives one of them a name.
 func nameless(args []string) error {
 	for _, name := range []string{"", args[0]} {
-		fd, err := unix.Open(".", unix.O_TMPFILE|unix.O_RDWR, 0o640)
+		fd, err := unix.Open(".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o640)
 		if err != nil {
 			return fmt.Errorf("open: %w", err)
 		}

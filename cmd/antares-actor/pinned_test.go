@@ -126,7 +126,7 @@ func TestReadsBehindTheEnd(t *testing.T) {
 	m := lab.Mount(testfs.Spec{Origin: srv.URL})
 	for name, size := range map[string]int64{"empty": 0, "no-newline": 1, "README.md": 9, "large.bin": origintest.LargeSize} {
 		for _, flags := range []int{unix.O_CLOEXEC, unix.O_CLOEXEC | unix.O_DIRECT} {
-			fd, err := unix.Open(m.Path(name), flags, 0)
+			fd, err := unix.Open(m.Path(name), flags|unix.O_CLOEXEC, 0)
 			check(t, err)
 			b := make([]byte, 8192)
 			for _, off := range []int64{size, size + 1, size + 4096, size&^4095 + 4096, 1 << 40} {

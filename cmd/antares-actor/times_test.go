@@ -95,7 +95,7 @@ func utimes(path string, a, m int64) error {
 }
 
 func fdo(path string, do func(fd int) error) error {
-	fd, err := unix.Open(path, unix.O_RDWR, 0)
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func useOnce(path string, d fs.DirEntry) error {
 		return nil // WalkDir lists it
 	}
 	for _, flags := range []int{unix.O_RDONLY, unix.O_RDWR} {
-		fd, err := unix.Open(path, flags, 0)
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err
 		}
@@ -147,11 +147,11 @@ func TestNothingButTheStatelessOperationsAnswersENOSYS(t *testing.T) {
 // broad makes system calls on a file and reports those that end with ENOSYS. Other errors are theirs to have.
 func broad(args []string) error {
 	path := args[0]
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT, 0o644)
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return err
 	}
-	dir, err := unix.Open(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, err := unix.Open(".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func broad(args []string) error {
 
 func onFile(fd int, buf []byte) []error {
 	in, out := int64(0), int64(100)
-	tmp, terr := unix.Open(".", unix.O_TMPFILE|unix.O_RDWR, 0o600)
+	tmp, terr := unix.Open(".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	_, perr := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT}}, 0)
 	_, ierr := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS)
 	_, berr := unix.IoctlGetInt(fd, unix.TCGETS)
