@@ -39,7 +39,7 @@ func TestATruncationOfWhatNobodyHasStatted(t *testing.T) {
 	dir := r.fs.core.index.Find(r.ino("a/deep"))
 	e, _ := dir.Table().Lookup("big.bin")
 	r.fs.core.index.Remember(e.Node, 0) // as after readdirplus without attributes
-	g := r.origin.holdUp("blob")
+	g := r.holdUp("blob")
 	defer close(g.open)
 	var size int64
 	if a, err := r.fs.Setattr(nobodyWaits, e.Node.Ino, AttrChange{Size: &size}); err != nil || a.Size != 0 {
@@ -91,7 +91,7 @@ func TestSetattr(t *testing.T) {
 func TestManyWritersMakeOneCopy(t *testing.T) {
 	r := newRig(t)
 	ino := r.ino("a/deep/big.bin")
-	g := r.origin.holdUp("blob")
+	g := r.holdUp("blob")
 	var wg sync.WaitGroup
 	for i := range 10 {
 		wg.Go(func() {
@@ -222,7 +222,7 @@ func (r *rig) promoteBehind(d *detach, then func()) {
 func TestARemovalWaitsForAPromotionInFlight(t *testing.T) {
 	r := newRig(t)
 	ino, dir := r.ino("a/deep/big.bin"), r.ino("a/deep")
-	g := r.origin.holdUp("blob")
+	g := r.holdUp("blob")
 	written, removed := make(chan error), make(chan error)
 	go func() { _, err := r.fs.Write(nobodyWaits, ino, []byte("X"), 0, false); written <- err }()
 	<-g.arrived

@@ -58,7 +58,7 @@ func TestACallerWhoLeavesHasDoneNothing(t *testing.T) {
 func TestAReaderMayLeave(t *testing.T) {
 	r := newRig(t)
 	ino := r.ino("a/deep/big.bin")
-	g := r.origin.holdUp("blob")
+	g := r.holdUp("blob")
 	who, leave := leaver()
 	result := make(chan error)
 	go func() { _, err := r.fs.Read(who, ino, make([]byte, 1), 0); result <- err }()
@@ -75,7 +75,7 @@ func TestAMutationThatHasBegunIsAnswered(t *testing.T) {
 	ino, dir := r.ino("a/deep/big.bin"), r.ino("a/deep")
 	_, err := r.took(r.fs.Create(nobodyWaits, dir, "new", births["file"])) // so that the removal waits for nothing but the write
 	check(t, err)
-	g := r.origin.holdUp("blob")
+	g := r.holdUp("blob")
 	written, removed := make(chan error), make(chan error)
 	go func() { _, err := r.fs.Write(nobodyWaits, ino, []byte("X"), 0, false); written <- err }()
 	<-g.arrived
@@ -96,7 +96,7 @@ func TestAMutationThatHasBegunIsAnswered(t *testing.T) {
 func TestATruncationWhoseCallerLeavesCutsNothing(t *testing.T) {
 	r := newRig(t)
 	ino := r.ino("a/deep/big.bin")
-	g := r.origin.holdUp("blob")
+	g := r.holdUp("blob")
 	who, leave := leaver()
 	size, result := int64(5), make(chan error)
 	go func() { _, err := r.fs.Setattr(who, ino, AttrChange{Size: &size}); result <- err }()

@@ -19,7 +19,7 @@ func TestManyReadersMakeOneFetch(t *testing.T) {
 	r := newRig(t)
 	ino := r.ino("a/deep/big.bin") // its size costs one request
 	asked := r.origin.count("blob")
-	g := r.origin.holdUp("blob")
+	g := r.holdUp("blob")
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {

@@ -249,6 +249,13 @@ func (r *rig) settleLoader() {
 	<-done
 }
 
+// holdUp holds up what the origin is asked for from now on, and not what was asked for before and may still bring it.
+func (r *rig) holdUp(what string) *gate {
+	r.t.Helper()
+	r.settleLoader()
+	return r.origin.holdUp(what)
+}
+
 // sizesRecorded tells whether copy-up has handled each learnSizes: they come after the answers.
 func (r *rig) sizesRecorded() bool {
 	all := true
