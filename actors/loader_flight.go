@@ -81,16 +81,12 @@ func (f *flight) join(w waiter) {
 
 // wanted tells whether somebody wants the content of the blob, and waits for that for a while.
 func (f *flight) wanted(ctx context.Context, wait time.Duration) bool {
-	if !f.began { // nobody asked for its size
-		wait = 0
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-f.content:
-		return true
-	case <-ctx.Done():
-	case <-timer.C:
+	if f.began && wait > 0 { // else nobody asked for its size
+		select {
+		case <-f.content:
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
 	}
 	select {
 	case <-f.content:
