@@ -2,7 +2,6 @@ package actors
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -45,43 +44,36 @@ func in(h *handle, f func()) {
 // rounds runs a job that does one thing after another. Each time that it waits for something, everything that is under way
 // comes at once. It returns how often that was: how many round trips the job took.
 func (r *rig) rounds(s *turnstile, job func()) (n int) {
-	var settled bool
 	done := make(chan struct{})
 	go func() { defer close(done); job() }()
 	for {
+		waitForNone(busy)
 		select {
 		case <-done:
 			return n
 		default:
 		}
-		var running, ahead int
-		in(r.fs.core.prefetcher, func() {})
-		in(r.engine.loader, func() { running, ahead = r.engine.traffic.running, r.engine.traffic.runningAhead })
 		s.mu.Lock()
-		held := len(s.waiting)
-		switch {
-		case running <= ahead || held != running:
-			settled = false
-		case !settled: // look again: it may have more to ask for
-			settled = waitForNone(pulling) == ""
-		default:
-			settled = false
+		if len(s.waiting) > 0 {
 			n++
-			for name, answer := range s.waiting {
-				answer <- nil
-				delete(s.waiting, name)
-			}
+		}
+		for name, answer := range s.waiting {
+			answer <- nil
+			delete(s.waiting, name)
 		}
 		s.mu.Unlock()
-		runtime.Gosched()
 	}
 }
 
-// pulling tells of a goroutine whether it has answers to handle that a warming or a replay got.
-func pulling(stack string) bool {
-	state, _, _ := strings.Cut(stack, "\n")
-	waits := strings.Contains(state, "[select") && strings.Contains(stack, "(*puller).wait")
-	return strings.Contains(stack, "(*puller).") && !waits
+// busy tells of a goroutine whether it has something to do, and waits for nobody. Who asks is not busy.
+func busy(stack string) bool {
+	header, _, _ := strings.Cut(stack, "\n")
+	for _, state := range []string{"[running", "[runnable", "[syscall"} {
+		if strings.Contains(header, state) {
+			return !strings.Contains(stack, "waitForNone") && !strings.Contains(stack, "os/signal.")
+		}
+	}
+	return false
 }
 
 // repository has so many directories of so many small files each.
