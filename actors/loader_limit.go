@@ -22,9 +22,11 @@ type limit struct {
 }
 
 const (
-	// slowMost is down to how many fetches slowness brings the limit. Trouble brings it down to 1: an origin that answers 429
-	// or 503 may be served by one request at a time.
-	slowMost = 8
+	// slowMost is down to how many fetches slowness brings the limit: half of the usual most. It may be this machine that is
+	// slow, where each answer waits for a processor and fewer at once are a loss: beside four busy loops on two processors, a
+	// cold tar at 20 ms took 10 to 18 s with 8, and 8.5 to 12.8 s with 32 or no such limit. Trouble brings it down to 1: an
+	// origin that answers 429 or 503 may be served by one request at a time.
+	slowMost = 32
 	// slow says when answers count as slow: three times the shortest and slowSlack more. A server whose own work is the limit
 	// queues what it cannot do at once: with three times the shortest, two thirds of the requests wait in a queue, and fewer
 	// at once lose nothing.
