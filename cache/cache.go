@@ -26,6 +26,9 @@ var (
 	ErrMissing = errors.New("object is not cached")
 	// ErrMismatch reports content that does not hash to the id it was put under.
 	ErrMismatch = errors.New("content does not match its id")
+	// ErrRepository reports a directory that is a git repository: it has its own objects at the same paths, which would be taken
+	// for damaged or old ones.
+	ErrRepository = errors.New("it is a git repository: give a cache a directory of its own")
 )
 
 // Config says where a Store lives and how much memory it may use.
@@ -66,6 +69,9 @@ func Open(cfg Config) (*Store, error) {
 	}
 	if cfg.fresh == 0 {
 		cfg.fresh = defaultFresh
+	}
+	if err := refuseRepository(cfg.Dir); err != nil {
+		return nil, err
 	}
 	d, err := openDisk(cfg.Dir)
 	if err != nil {

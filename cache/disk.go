@@ -52,6 +52,16 @@ func openDisk(dir string) (*disk, error) {
 	return d, nil
 }
 
+// refuseRepository returns ErrRepository for what has the marks by which git knows its own.
+func refuseRepository(dir string) error {
+	for _, mark := range []string{"HEAD", "refs"} {
+		if _, err := os.Lstat(filepath.Join(dir, mark)); err != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("cache %s: %w", dir, ErrRepository)
+}
+
 // full tells whether an error is that of a disk without space.
 func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // The functions in this file are for a directory that other processes may use at the same time. They make nothing in it but
-// the count; one that is not there gives fs.ErrNotExist.
+// the count; one that is not there gives fs.ErrNotExist, a git repository ErrRepository.
 
 // Info describes a directory's disk tier.
 type Info struct {
@@ -35,9 +35,13 @@ type Info struct {
 
 // Inspect scans a directory.
 func Inspect(dir string) (Info, error) {
-	info, d := Info{Dir: dir}, existing(dir)
+	info := Info{Dir: dir}
+	d, err := existing(dir)
+	if err != nil {
+		return info, err
+	}
 	var first, last int64
-	err := d.scan(func(f file) error {
+	err = d.scan(func(f file) error {
 		if info.Objects == 0 {
 			first = f.used
 		}
@@ -71,7 +75,10 @@ func Inspect(dir string) (Info, error) {
 // Collect removes what dead processes left unfinished, and deletes the objects that were used longest ago until the others
 // take size bytes at most; -1 deletes none. It waits for others that collect.
 func Collect(dir string, size int64) (c Collected, err error) {
-	d := existing(dir)
+	d, err := existing(dir)
+	if err != nil {
+		return c, err
+	}
 	if _, err := os.Stat(d.objects); err != nil {
 		return c, fmt.Errorf("collect cache: %w", err)
 	}
@@ -109,7 +116,10 @@ type Bad struct {
 // Verify hashes every object, as many at once as there are processors, and with repair deletes what is bad: it is fetched
 // again. progress is called after each object, by one goroutine at a time.
 func Verify(ctx context.Context, dir string, repair bool, progress func(size int64)) (v Verified, err error) {
-	d := existing(dir)
+	d, err := existing(dir)
+	if err != nil {
+		return v, err
+	}
 	if d.boot, err = bootTime(); err != nil {
 		return v, err
 	}
@@ -180,8 +190,8 @@ func (d *disk) attest(f *os.File) {
 }
 
 // existing is a directory's disk tier for who puts nothing there.
-func existing(dir string) *disk {
-	return &disk{objects: filepath.Join(dir, "objects"), usage: newUsage(dir)}
+func existing(dir string) (*disk, error) {
+	return &disk{objects: filepath.Join(dir, "objects"), usage: newUsage(dir)}, refuseRepository(dir)
 }
 
 // holds tells whether a file's content is the object, of whatever kind.

@@ -109,7 +109,10 @@ func TestCacheVerifyFindsAndRepairs(t *testing.T) {
 func TestCacheCommandsRefuseBadInput(t *testing.T) {
 	t.Parallel()
 	lab := suite.New(t)
+	repository := filepath.Join(helloRepo(t).Dir, ".git")
 	for _, args := range [][]string{
+		{"cache", "gc", "--size", "0", "--cache", repository}, {"cache", "verify", "--repair", "--cache", repository},
+		{"mount", "--origin", "git:" + repository, "--cache", repository, lab.Mkdir("mnt")},
 		{"cache", "nope"}, {"cache", "gc", "--size", "much"}, {"cache", "gc", "--size", "-1"}, {"cache", "stats", "extra"},
 		{"cache", "stats", "--cache", lab.Path("nowhere")}, {"cache", "gc", "--cache", lab.Path("nowhere")},
 		{"cache", "verify", "--cache", lab.Path("nowhere")}, {"mount", "--cache-size", "much", lab.Path("mnt")},

@@ -64,8 +64,11 @@ func (c *cacheCommand) newPath() *cobra.Command {
 }
 
 // missing makes an error of a directory that is not there: none where mounts would make it, bad input where somebody named it.
+// So is a directory that is no cache.
 func (c *cacheCommand) missing(err error) error {
 	switch {
+	case errors.Is(err, cache.ErrRepository):
+		return fmt.Errorf("%w: --cache: %w", errUsage, err)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	case c.given:
