@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -275,4 +277,26 @@ func TestManyReadersOfArrivingObjects(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// TestAnEmptiedCacheKeepsWhatIsPutAfterwards: another Store that is opened takes the new directory of the first one's unfinished
+// files for that of a dead one, unless the first holds it.
+func TestAnEmptiedCacheKeepsWhatIsPutAfterwards(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	s, _ := open(t, dir)
+	if err := os.Rename(dir, dir+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	b := payload(1, arriving)
+	id := object.Sum(object.Blob, b)
+	p := startPut(s, id, len(b))
+	p.send(t, s, id, b[:len(b)/2], len(b)/4)
+	open(t, dir)
+	if _, err := p.body.Write(b[len(b)/2:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.end(nil); err != nil {
+		t.Fatal(err)
+	}
+	sameObject(t, s, id, b)
 }

@@ -79,6 +79,27 @@ func (d *disk) ownTemp() (*tempDir, error) {
 	return d.temp, nil
 }
 
+// anotherTemp takes the place of a directory that is gone. One of the same name would be nobody's: what is locked is the old one.
+func (d *disk) anotherTemp(gone *tempDir) (*tempDir, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed.Load() {
+		return nil, os.ErrClosed
+	}
+	if d.temp != gone {
+		return d.temp, nil // somebody else was first
+	}
+	if err := os.MkdirAll(filepath.Dir(d.tmp), 0o700); err != nil { // as openDisk
+		return nil, err
+	}
+	temp, err := claimTemp(d.tmp)
+	if err != nil {
+		return nil, err
+	}
+	d.temp = temp
+	return temp, gone.lock.Close()
+}
+
 func (d *disk) close() error {
 	d.closed.Store(true)
 	d.mu.Lock()
@@ -143,15 +164,18 @@ func (d *disk) create() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := filepath.Join(temp.path, strconv.FormatUint(d.seq.Add(1), 36))
-	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
-	f, err := os.OpenFile(name, flags, 0o444)
+	f, err := d.createIn(temp)
 	if errors.Is(err, fs.ErrNotExist) { // someone emptied the cache under us
-		if err = os.MkdirAll(temp.path, 0o700); err == nil {
-			f, err = os.OpenFile(name, flags, 0o444)
+		if temp, err = d.anotherTemp(temp); err == nil {
+			f, err = d.createIn(temp)
 		}
 	}
 	return f, err
+}
+
+func (d *disk) createIn(temp *tempDir) (*os.File, error) {
+	name := filepath.Join(temp.path, strconv.FormatUint(d.seq.Add(1), 36))
+	return os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o444)
 }
 
 // publish closes a complete and verified temp file and gives it its object's name.
