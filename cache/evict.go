@@ -32,6 +32,9 @@ func (d *disk) scan(each func(file) error) error {
 		return err
 	}
 	for _, shard := range shards {
+		if len(shard.Name()) != 2 || !shard.IsDir() {
+			continue // somebody else's
+		}
 		if err := d.scanShard(shard.Name(), each); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

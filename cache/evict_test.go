@@ -250,6 +250,19 @@ func TestWhatIsOpenStaysReadable(t *testing.T) {
 	}
 }
 
+// TestWhatIsNoObjectIsPassedOver: one file of somebody's among the directories of objects must not keep all of them for ever.
+func TestWhatIsNoObjectIsPassedOver(t *testing.T) {
+	c := newCrowd(t, 1000, 1000)
+	for _, name := range []string{"README", "ff"} {
+		if err := os.WriteFile(filepath.Join(c.dir, "objects", name), []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := Collect(c.dir, 0); err != nil || got.Removed != 2 {
+		t.Errorf("%+v, %v, want both objects collected", got, err)
+	}
+}
+
 func TestOneCollectsAtATime(t *testing.T) {
 	c := newCrowd(t, 1000)
 	s := c.open(t, Config{})
