@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,6 +195,60 @@ func TestAKilledReaderBreaksNobody(t *testing.T) {
 	check(t, <-others)
 	if n := r.origin.count("blob") - asked; n != 1 {
 		t.Errorf("%d fetches", n)
+	}
+}
+
+// TestReadersOfManyPartsAreFewWaiters: a fetch does not remember each part that somebody has read, and goes on between two
+// reads though another reader is killed meanwhile.
+func TestReadersOfManyPartsAreFewWaiters(t *testing.T) {
+	text, most := large(), 0
+	var asks atomic.Int64
+	var under atomic.Pointer[flight]
+	r := newRig(t, withFiles(map[string]file{"large": {object.ModeFile, text}}), withProbe(func(_ string, msg any) func() {
+		switch m := msg.(type) {
+		case *sizeLearnt:
+			under.Store(m.Flight)
+		case *fetchBlob:
+			return func() {
+				asks.Add(1)
+				if f := under.Load(); f != nil {
+					most = max(most, len(f.waiters))
+				}
+			}
+		}
+		return nil
+	}))
+	ino := r.ino("large")
+	asked, more := r.origin.count("blob"), make(chan int)
+	r.origin.comes(func(t *tap) { t.more = more })
+	const size = 64 << 10
+	for off := 0; off < 4<<20; off += size {
+		before, came := asks.Load(), make(chan error)
+		go func() {
+			got, err := r.part(ino, off, size)
+			if err == nil && got != text[off:][:size] {
+				err = errors.New("other bytes")
+			}
+			came <- err
+		}()
+		waitFor(t, "its request", func() bool { return asks.Load() > before })
+		more <- size
+		check(t, <-came)
+	}
+	who, leave := leaver()
+	leave()
+	_, err := r.fs.Read(who, ino, make([]byte, size), 4<<20)
+	wantErr(t, "the killed one", err, ErrInterrupted)
+	close(more)
+	if got, err := r.part(ino, 4<<20, size); err != nil || got != text[4<<20:][:size] {
+		t.Errorf("%v, or other bytes", err)
+	}
+	if n := r.origin.count("blob") - asked; n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+	r.settleLoader()
+	if most == 0 || most > 3 {
+		t.Errorf("%d wait, of one reader", most)
 	}
 }
 

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -28,6 +29,21 @@ func (m *fetchBlob) ahead() bool            { return false }
 func (m *fetchBlob) whole() bool            { return true }
 func (m *fetchBlob) same(other waiter) bool { return m == other }
 func (m *fetchBlob) answer(o outcome)       { m.finish(o.Err) }
+
+// hasPart tells of a reader whether it needed a part only, and has it.
+func hasPart(w waiter) bool {
+	m, ok := w.(*fetchBlob)
+	return ok && closed(m.early)
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
 
 func (m *fetch) key() fetchKey {
 	k := fetchKey{origin: m.Source.origin, id: m.ID, want: m.Want}
@@ -70,7 +86,18 @@ type flight struct {
 	size    int64
 }
 
+// join adds one who waits. Of a mount's readers that have the part that they waited for one stays: the fetch is not cancelled
+// between two reads.
 func (f *flight) join(w waiter) {
+	stays := false
+	f.waiters = slices.DeleteFunc(f.waiters, func(other waiter) bool {
+		if other.from() != w.from() || !hasPart(other) {
+			return false
+		}
+		goes := stays
+		stays = true
+		return goes
+	})
 	f.waiters = append(f.waiters, w)
 	f.demand = f.demand || !w.ahead()
 	if w.whole() && !f.whole {
