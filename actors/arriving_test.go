@@ -67,11 +67,13 @@ func (o *fakeOrigin) comes(change func(*tap)) {
 	}
 }
 
-// largeRig mounts one large file, whose size the kernel knows.
-func largeRig(t *testing.T) (*rig, uint64, string) {
+// largeRig mounts one large file, whose size the kernel knows. The request that told it is over: who reads would join it.
+func largeRig(t *testing.T, opts ...option) (*rig, uint64, string) {
 	text := large()
-	r := newRig(t, withFiles(map[string]file{"large": {object.ModeFile, text}}))
-	return r, r.ino("large"), text
+	r := newRig(t, append(opts, withFiles(map[string]file{"large": {object.ModeFile, text}}))...)
+	ino := r.ino("large")
+	r.settleLoader()
+	return r, ino, text
 }
 
 // part reads a part of a file.
@@ -201,10 +203,10 @@ func TestAKilledReaderBreaksNobody(t *testing.T) {
 // TestReadersOfManyPartsAreFewWaiters: a fetch does not remember each part that somebody has read, and goes on between two
 // reads though another reader is killed meanwhile.
 func TestReadersOfManyPartsAreFewWaiters(t *testing.T) {
-	text, most := large(), 0
+	most := 0
 	var asks atomic.Int64
 	var under atomic.Pointer[flight]
-	r := newRig(t, withFiles(map[string]file{"large": {object.ModeFile, text}}), withProbe(func(_ string, msg any) func() {
+	r, ino, text := largeRig(t, withProbe(func(_ string, msg any) func() {
 		switch m := msg.(type) {
 		case *sizeLearnt:
 			under.Store(m.Flight)
@@ -218,7 +220,6 @@ func TestReadersOfManyPartsAreFewWaiters(t *testing.T) {
 		}
 		return nil
 	}))
-	ino := r.ino("large")
 	asked, more := r.origin.count("blob"), make(chan int)
 	r.origin.comes(func(t *tap) { t.more = more })
 	const size = 64 << 10

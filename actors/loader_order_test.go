@@ -170,8 +170,8 @@ func TestTheLastWaiterWhoLeavesEndsTheFetch(t *testing.T) {
 			var arrived atomic.Int64
 			r := newRig(t, withProbe(func(_ string, msg any) func() {
 				switch msg.(type) {
-				case *fetchBlob, *loadTable, *resolveSize:
-					return func() { arrived.Add(1) }
+				case *fetchBlob, *loadTable, *resolveSize: // counted before it is answered
+					arrived.Add(1)
 				}
 				return nil
 			}))
@@ -181,6 +181,7 @@ func TestTheLastWaiterWhoLeavesEndsTheFetch(t *testing.T) {
 				_, err := r.list("c")
 				check(t, err)
 			}
+			r.settleLoader() // the request that told a size may be under way still, and would be joined
 			s := newTurnstile(t, r.origin, tt.held)
 			arrived.Store(0)
 			who, leave := leaver()
