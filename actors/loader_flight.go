@@ -80,8 +80,7 @@ type flight struct {
 	over    bool // nobody wants it any more
 	placed  bool // it has one of the places
 	cancel  context.CancelFunc
-	whole   bool          // somebody wants the content of the blob, however large
-	content chan struct{} // closed when whole is set; the worker looks when it knows the size
+	content chan struct{} // closed when somebody wants the blob's content, however large; the worker looks when it knows the size
 	sized   bool          // the size of the blob is known
 	size    int64
 }
@@ -100,8 +99,7 @@ func (f *flight) join(w waiter) {
 	})
 	f.waiters = append(f.waiters, w)
 	f.demand = f.demand || !w.ahead()
-	if w.whole() && !f.whole {
-		f.whole = true
+	if w.whole() && !closed(f.content) {
 		close(f.content)
 	}
 }
@@ -115,12 +113,7 @@ func (f *flight) wanted(ctx context.Context, wait time.Duration) bool {
 		case <-time.After(wait):
 		}
 	}
-	select {
-	case <-f.content:
-		return true
-	default:
-		return false
-	}
+	return closed(f.content)
 }
 
 // start runs a fetch in a worker, which sends one fact back, and another one before if it learns a size.
