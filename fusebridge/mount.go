@@ -178,25 +178,37 @@ func Unmount(mountpoint string) error {
 	if _, err := Find(mountpoint); err != nil {
 		return err
 	}
-	var err error
-	var said string
-	if os.Geteuid() == 0 {
-		err = unix.Unmount(mountpoint, unix.UMOUNT_NOFOLLOW)
-	} else {
-		out, cerr := exec.Command("fusermount3", "-u", "--", mountpoint).CombinedOutput()
-		if err, said = cerr, oneLine(out, cerr); strings.Contains(said, "busy") {
-			err = unix.EBUSY
+	said, err := unmount(mountpoint)
+	for range 2 {
+		if !errors.Is(err, unix.EBUSY) {
+			break
 		}
+		if holders := Holders(mountpoint); len(holders) > 0 {
+			return fmt.Errorf("%w: %s: %s", actors.ErrBusy, mountpoint, Describe(holders))
+		}
+		said, err = unmount(mountpoint) // who held it may have let go of it just now
 	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("%w: %s: %s", actors.ErrBusy, mountpoint, Describe(Holders(mountpoint)))
+		return fmt.Errorf("%w: %s: %s", actors.ErrBusy, mountpoint, Describe(nil))
 	case said != "":
 		return fmt.Errorf("%w: %s: %s", actors.ErrMount, mountpoint, said)
 	}
 	return fmt.Errorf("%w: unmount %s: %w", actors.ErrMount, mountpoint, err)
+}
+
+// unmount tries it once, and returns what fusermount3 says if that did it.
+func unmount(mountpoint string) (said string, err error) {
+	if os.Geteuid() == 0 {
+		return "", unix.Unmount(mountpoint, unix.UMOUNT_NOFOLLOW)
+	}
+	out, err := exec.Command("fusermount3", "-u", "--", mountpoint).CombinedOutput()
+	if said = oneLine(out, err); strings.Contains(said, "busy") {
+		err = unix.EBUSY
+	}
+	return said, err
 }
 
 // Detach takes the name away from a mount that is in use; it lives on until the last holder lets go.
