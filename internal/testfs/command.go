@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// commandLimit is how long any command may take. It is for hangs: nothing that works comes near it.
-const commandLimit = 150 * time.Second
+// commandEarly is how long before the tests' time is over a command that still runs is taken for one that hangs: before the
+// mounts, which it may wait for.
+const commandEarly = 2 * time.Minute
 
 // Result is how a command ended.
 type Result struct {
@@ -35,7 +36,8 @@ type Command struct {
 // Run runs a command and returns how it ended, which Result.OK or the caller judges.
 func (l *Lab) Run(c Command, name string, args ...string) Result {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	patience := l.patience(commandEarly)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -58,7 +60,7 @@ func (l *Lab) Run(c Command, name string, args ...string) Result {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		l.t.Fatalf("%s: not done in %v\n%s%s", r.what, commandLimit, r.Stdout, r.Stderr)
+		l.t.Fatalf("%s: not done in %v\n%s%s", r.what, patience, r.Stdout, r.Stderr)
 	case errors.As(err, &exit):
 		r.Code = exit.ExitCode()
 		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {

@@ -11,7 +11,8 @@
 // # Deadlines
 //
 // A system call in a mount whose server hangs cannot be killed while the server lives. Every command has a deadline, and
-// every mount one for its whole life; when one passes, the servers of the lab dump their goroutines (SIGQUIT), their
+// every mount one for its whole life, both a little before that of the test binary, so that none of them depends on how fast the
+// machine is; when one passes, the servers of the lab dump their goroutines (SIGQUIT), their
 // connections are aborted (umount -f), which ends every call that waits, and the test fails.
 //
 // # What every mount is checked for

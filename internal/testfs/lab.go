@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Lab is one test's place: directories, and the program's mounts and servers in it.
@@ -75,6 +76,23 @@ func goCache() string {
 	}
 	return filepath.Join(dir, "go-build")
 }
+
+// patience is how long something may take until it must be hanging: there is no other end to it than that of the test binary,
+// how slow the machine may be, but it comes early enough to find out where it hangs.
+func (l *Lab) patience(early time.Duration) time.Duration {
+	t, ok := l.t.(interface{ Deadline() (time.Time, bool) })
+	if !ok {
+		return noDeadline
+	}
+	end, ok := t.Deadline()
+	if !ok {
+		return noDeadline
+	}
+	left := time.Until(end)
+	return max(left-early, left/2)
+}
+
+const noDeadline = 10 * time.Minute
 
 // number returns 0, 1, 2, ...
 func (l *Lab) number() int {

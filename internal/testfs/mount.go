@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountLimit is how long a mount of a test may exist, and endLimit how long a server may take to start or to end. They are
-// for hangs.
+// Limits for hangs: a mount is taken away as long as this before the tests' time is over, and a server may take so long to start
+// or to end.
 const (
-	mountLimit = 4 * time.Minute
+	mountEarly = time.Minute
 	endLimit   = 60 * time.Second
 )
 
@@ -88,7 +88,7 @@ func (l *Lab) Mount(spec Spec) *Mount {
 	l.mounts = append(slices.Clone(l.mounts), m)
 	l.mu.Unlock()
 	l.t.Cleanup(m.cleanup)
-	m.timer = time.AfterFunc(mountLimit, func() { m.abort("the mount's time is over") })
+	m.timer = time.AfterFunc(l.patience(mountEarly), func() { m.abort("the mount's time is over") })
 	if spec.Detach {
 		m.startDetached(args)
 	} else {
@@ -189,15 +189,15 @@ func (m *Mount) Unmount() Stats {
 	return m.result
 }
 
-// Unmount is umount(2). It tries again for a moment if the mount is busy: the parallel tests of one process start programs, and
-// each of these holds copies of all descriptors, those in this mount included, from its fork until the kernel closes them a
-// little after its exec. ForkLock covers the first part only.
+// Unmount is umount(2). It tries again while the mount is busy: the parallel tests of one process start programs, and each of
+// these holds copies of all descriptors, those in this mount included, from its fork until the kernel closes them a little after
+// its exec, which on a machine with much to do is a while. ForkLock covers the first part only.
 func Unmount(point string) error {
-	for try := 0; ; try++ {
+	for end := time.Now().Add(endLimit); ; {
 		syscall.ForkLock.RLock()
 		err := unix.Unmount(point, unix.UMOUNT_NOFOLLOW)
 		syscall.ForkLock.RUnlock()
-		if err != unix.EBUSY || try == 100 {
+		if err != unix.EBUSY || time.Now().After(end) {
 			return err
 		}
 		time.Sleep(10 * time.Millisecond)
