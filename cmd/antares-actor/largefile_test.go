@@ -134,11 +134,11 @@ func TestADamagedLargeFileIsNotReadToItsEnd(t *testing.T) {
 	if err := waits.Wait(); err == nil {
 		t.Error("somebody who was reading when the damage was found saw no error")
 	}
-	srv.fail(nil)
 	if rest, err := io.ReadAll(slow); !errors.Is(err, syscall.EIO) {
 		t.Errorf("somebody who came back for more got %d bytes, %v; want EIO", len(rest), err)
 	}
 	_ = slow.Close()
+	srv.fail(nil)
 	sum := sha256.Sum256([]byte(text))
 	// Who begins before the kernel has forgotten the damaged bytes gets an error, too, but never an end.
 	lab.Shell(m.Point, "until sum=$(sha256sum < large); do sleep 0.1; done; test \"$sum\" = '"+hex.EncodeToString(sum[:])+"  -'")

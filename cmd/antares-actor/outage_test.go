@@ -57,7 +57,7 @@ func TestFollowingOutlivesAnOutage(t *testing.T) {
 	check(t, err)
 	wantOne(t, m)
 	srv.mono.Faults().Clear()
-	await(t, "the move", func() bool { st, err := os.Stat(m.Path("dir")); return err == nil && st.Mode().IsRegular() })
+	wantSwitched(t, m, repo.ID(t, "two").String())
 	wantTwo(t, m)
 }
 

@@ -91,9 +91,10 @@ func TestAProfileIsFetchedAtTheNextMountOfItsName(t *testing.T) {
 	srv.take()
 	m = lab.Mount(testfs.Spec{Origin: srv.URL, Flags: flags})
 	var asked []string
-	for requestKinds(asked)["file/blob"] < 3 { // by nobody but the profile
+	await(t, "what the job read is fetched, by nobody but the profile", func() bool {
 		asked = append(asked, srv.take()...)
-	}
+		return requestKinds(asked)["file/blob"] == 3
+	})
 	lab.Shell(m.Point, job)
 	if more := requestKinds(srv.take()); more["file/blob"] != 0 {
 		t.Errorf("asked for on demand: %v", more)

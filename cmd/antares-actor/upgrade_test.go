@@ -5,15 +5,19 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/antares-actor/antares-actor/actors"
 	"github.com/antares-actor/antares-actor/internal/testfs"
 )
 
-// install puts a program in the place of another one, as a package manager does: nobody sees half of it.
+// install puts a program in the place of another one, as a package manager does: nobody sees half of it. What the parallel tests
+// start meanwhile would hold a copy of the descriptor by which it is written, until its exec, and nobody could run the program.
 func install(t *testing.T, path string, program []byte) {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	check(t, firstOf(os.WriteFile(path+".new", program, 0o755), os.Rename(path+".new", path)))
 }
 
