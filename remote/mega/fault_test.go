@@ -157,17 +157,17 @@ func TestHalfABlobIsAnUnexpectedEnd(t *testing.T) {
 
 // TestSlowReadersAreNoStall: only the server's silence counts, not its client's.
 func TestSlowReadersAreNoStall(t *testing.T) {
-	repo := origintest.NewRepo(t)
-	o := dial(t, serve(t, repo), func(cfg *mega.Config) { cfg.IdleTimeout = 20 * time.Millisecond })
-	b, err := o.Blob(t.Context(), repo.ID(t, "HEAD:large.bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	time.Sleep(60 * time.Millisecond) // longer than the idle timeout, between two reads
-	if n, err := io.Copy(io.Discard, b); err != nil || n != origintest.LargeSize {
-		t.Errorf("%d bytes, %v", n, err)
-	}
+	inBubble(t, serving(streamed), func(t *testing.T, o *mega.Client) {
+		b, err := o.Blob(t.Context(), idOf(streamed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		time.Sleep(time.Hour) // between two reads
+		if got, err := io.ReadAll(b); err != nil || string(got) != streamed || o.Counts().Requests != 1 {
+			t.Errorf("%d bytes after %d requests, %v", len(got), o.Counts().Requests, err)
+		}
+	})
 }
 
 func TestNoServer(t *testing.T) {
