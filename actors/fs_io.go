@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"time"
@@ -210,12 +211,26 @@ func (f *FS) Xattr(who Caller, ino uint64, name string, dst []byte) (int, error)
 	return size, err
 }
 
-// Xattrs returns the names of the extended attributes, each ended by a zero byte.
+// Xattrs returns the names of the extended attributes that the caller may see, each ended by a zero byte.
 func (f *FS) Xattrs(who Caller, ino uint64) ([]byte, error) {
 	n, err := f.node(who, ino)
 	if err != nil {
 		return nil, err
 	}
 	s := n.State()
-	return f.core.layerOf(s).Xattrs(n, s)
+	names, err := f.core.layerOf(s).Xattrs(n, s)
+	if err != nil || !bytes.Contains(names, []byte(trusted)) || who.seesTrusted() {
+		return names, err
+	}
+	var seen []byte
+	for name := range bytes.SplitAfterSeq(names, []byte{0}) {
+		if !bytes.HasPrefix(name, []byte(trusted)) {
+			seen = append(seen, name...)
+		}
+	}
+	return seen, nil
 }
+
+// trusted begins the names of attributes that only an administrator has: the kernel keeps everybody else from reading them, but
+// leaves it to file systems not to list them.
+const trusted = "trusted."

@@ -89,6 +89,13 @@ func (c Caller) maySetID() bool {
 	return ok && id.capable(unix.CAP_FSETID)
 }
 
+// seesTrusted tells whether extended attributes of the name space "trusted" are listed to the caller. To who cannot be seen they
+// are not.
+func (c Caller) seesTrusted() bool {
+	id, ok := c.identity()
+	return ok && id.capable(unix.CAP_SYS_ADMIN)
+}
+
 // mayWrite tells whether the caller could have opened the file for writing, or may change its mode. With an access control
 // list, whoever is not its owner is taken at the most that the list can give. Who cannot be seen may.
 func (c Caller) mayWrite(st *unix.Stat_t, listed bool) bool {

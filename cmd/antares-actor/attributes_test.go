@@ -163,6 +163,51 @@ func TestExtendedAttributes(t *testing.T) {
 	})
 }
 
+// TestTrustedAttributesAreListedToAdministrators: nobody else can read them, and a program that copies what is listed would fail.
+func TestTrustedAttributesAreListedToAdministrators(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	lower := lab.Mkdir("lower")
+	for path, names := range map[string][]string{"lower/lone": {"trusted.a"}, "lower/both": {"trusted.a", "user.b", "trusted.c"}} {
+		writeFile(t, lab.Path(path), "")
+		for _, name := range names {
+			if err := unix.Setxattr(lab.Path(path), name, []byte("v"), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	m := lab.Mount(testfs.Spec{Flags: []string{"--lower", "dir:" + lower}})
+	for _, changed := range []bool{false, true} {
+		for path, all := range map[string]string{"lone": "trusted.a", "both": "trusted.a trusted.c user.b"} {
+			others := strings.TrimPrefix(strings.TrimPrefix(all, "trusted.a"), " trusted.c ")
+			for user, want := range map[uint32]string{0: all, 1000: others} {
+				var got string
+				err := testfs.As(testfs.User{UID: user, GID: user}, func() (err error) {
+					got, err = listXattrs(m.Path(path))
+					return err
+				})
+				if err != nil || got != want {
+					t.Errorf("%s, changed %t, listed to %d: %q, %v; want %q", path, changed, user, got, err, want)
+				}
+			}
+			writeFile(t, m.Path(path), "changed")
+		}
+	}
+}
+
+// listXattrs returns the names in order, with spaces between them.
+func listXattrs(path string) (string, error) {
+	size, err := unix.Listxattr(path, nil)
+	if err != nil || size == 0 {
+		return "", err
+	}
+	buf := make([]byte, size)
+	n, err := unix.Listxattr(path, buf)
+	names := strings.Split(strings.TrimSuffix(string(buf[:max(n, 0)]), "\x00"), "\x00")
+	slices.Sort(names)
+	return strings.Join(names, " "), err
+}
+
 // checkXattrs sets, reads, lists, replaces and removes.
 func checkXattrs(t *testing.T, path string) {
 	t.Helper()
