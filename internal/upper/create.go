@@ -24,6 +24,7 @@ func (s *Store) Create(dir *File, name string, b Birth) (f *File, covered bool, 
 	if b, err = s.Inherit(dir, b); err != nil {
 		return nil, false, err
 	}
+	defer enter(dir, dir)()
 	f, err = s.make(dir, name, b)
 	if !errors.Is(err, unix.EEXIST) || !s.HasWhiteout(dir, name) {
 		return f, false, err
@@ -215,6 +216,7 @@ func (s *Store) replaceWhiteout(dir *File, name string, b Birth) (_ *File, err e
 // Link gives f, which stands at from/old (or is an orphan, with a nil from), the further name dir/name. covered is as for
 // Create.
 func (s *Store) Link(f *File, dir *File, name string) (covered bool, err error) {
+	defer enter(dir, dir)()
 	// AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH; following /proc's link to the open file does not.
 	link := func(d *File, n string) error {
 		return unix.Linkat(unix.AT_FDCWD, f.proc(), d.fd, n, unix.AT_SYMLINK_FOLLOW)
@@ -237,6 +239,7 @@ func (s *Store) Link(f *File, dir *File, name string) (covered bool, err error) 
 
 // Whiteout hides a name that only lower layers have.
 func (s *Store) Whiteout(dir *File, name string) error {
+	defer enter(dir, dir)()
 	return wrap("whiteout "+name, unix.Mknodat(dir.fd, name, unix.S_IFCHR, 0))
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -19,11 +20,12 @@ type File struct {
 	st     unix.Stat_t
 	refs   atomic.Int32 // 0 is closed
 	counts *atomic.Int64
+	turn   *sync.RWMutex // a directory's; see turns
 }
 
 // newFile takes over fd, which st describes. The caller holds the one reference.
 func (s *Store) newFile(fd int, opath bool, st unix.Stat_t) *File {
-	f := &File{fd: fd, opath: opath, st: st, counts: &s.open}
+	f := &File{fd: fd, opath: opath, st: st, counts: &s.open, turn: s.turns.of(st.Ino)}
 	f.refs.Store(1)
 	s.open.Add(1)
 	return f
@@ -84,6 +86,12 @@ func (f *File) Chown(uid, gid int) error {
 
 // Utimes sets access and modification time; Nsec may be UTIME_NOW or UTIME_OMIT.
 func (f *File) Utimes(atime, mtime unix.Timespec) error {
+	f.turn.RLock()
+	defer f.turn.RUnlock()
+	return f.setTimes(atime, mtime)
+}
+
+func (f *File) setTimes(atime, mtime unix.Timespec) error {
 	return wrap("utimes", unix.UtimesNanoAt(f.fd, "", []unix.Timespec{atime, mtime}, unix.AT_EMPTY_PATH))
 }
 

@@ -65,14 +65,9 @@ func (s *Store) OrphanIndexed(ino uint64) error {
 
 // LinkIndexed gives an indexed file the name dir/name in upper, which it has below already, leaving dir's times as they are.
 func (s *Store) LinkIndexed(ino uint64, dir *File, name string) error {
-	parent, err := dir.Stat()
-	if err != nil {
-		return err
-	}
-	if err := unix.Linkat(s.links.fd, orphanName(ino), dir.fd, name, 0); err != nil {
-		return wrap("link "+name, err)
-	}
-	return dir.Utimes(parent.Atim, parent.Mtim)
+	return keepTimes(dir, func() error {
+		return wrap("link "+name, unix.Linkat(s.links.fd, orphanName(ino), dir.fd, name, 0))
+	})
 }
 
 // openIndex opens work/links. Links of another upper directory than this one are worth nothing, and would bring back what

@@ -120,21 +120,19 @@ func (s *Store) Commit(st *Staged, dir *File, name string) error {
 	if err := s.Seal(st); err != nil {
 		return err
 	}
-	parent, err := dir.Stat()
-	if err != nil {
-		return err
-	}
-	if err := unix.Renameat2(s.tmp.fd, st.name, dir.fd, name, unix.RENAME_NOREPLACE); err != nil {
-		return wrap("commit "+name, err)
-	}
-	if st.orig.Mode&unix.S_IFMT == unix.S_IFDIR {
-		if err := s.narrow(st.File, st.orig.Mode); err != nil {
-			_ = unix.Renameat2(dir.fd, name, s.tmp.fd, st.name, unix.RENAME_NOREPLACE)
-			return err
+	return keepTimes(dir, func() error {
+		if err := unix.Renameat2(s.tmp.fd, st.name, dir.fd, name, unix.RENAME_NOREPLACE); err != nil {
+			return wrap("commit "+name, err)
 		}
-	}
-	_ = dir.Utimes(parent.Atim, parent.Mtim) // the copy is in place: this must not pass for a failure
-	return nil
+		if st.orig.Mode&unix.S_IFMT != unix.S_IFDIR {
+			return nil
+		}
+		err := s.narrow(st.File, st.orig.Mode)
+		if err != nil {
+			_ = unix.Renameat2(dir.fd, name, s.tmp.fd, st.name, unix.RENAME_NOREPLACE)
+		}
+		return err
+	})
 }
 
 // CommitOrphan puts the staged file aside as the orphan with this number: its node has lost its name.

@@ -10,6 +10,11 @@ import (
 // somebody may have it open, and no file handle tells us. With whiteout, a whiteout takes the name's place in the same
 // step.
 func (s *Store) Orphan(dir *File, name string, ino uint64, whiteout bool) error {
+	defer enter(dir, dir)()
+	return s.orphan(dir, name, ino, whiteout)
+}
+
+func (s *Store) orphan(dir *File, name string, ino uint64, whiteout bool) error {
 	err := unix.Renameat2(dir.fd, name, s.orphans.fd, orphanName(ino), whiteoutFlag(whiteout))
 	if !errors.Is(err, unix.EACCES) {
 		return wrap("unlink "+name, err)
@@ -29,6 +34,7 @@ func (s *Store) Orphan(dir *File, name string, ino uint64, whiteout bool) error 
 
 // Unlink removes one of several names of a file that can be reached without it.
 func (s *Store) Unlink(dir *File, name string, whiteout bool) error {
+	defer enter(dir, dir)()
 	if !whiteout {
 		return wrap("unlink "+name, unix.Unlinkat(dir.fd, name, 0))
 	}
@@ -48,15 +54,9 @@ func (s *Store) Keep(dir *File, name string, ino uint64) error {
 // Restore takes back an Orphan or a CommitOrphan: the file stands at dir/name, of which upper has nothing. The directory's
 // times stay.
 func (s *Store) Restore(ino uint64, dir *File, name string) error {
-	parent, err := dir.Stat()
-	if err != nil {
-		return err
-	}
-	if err := unix.Renameat2(s.orphans.fd, orphanName(ino), dir.fd, name, unix.RENAME_NOREPLACE); err != nil {
-		return wrap("restore "+name, err)
-	}
-	_ = dir.Utimes(parent.Atim, parent.Mtim)
-	return nil
+	return keepTimes(dir, func() error {
+		return wrap("restore "+name, unix.Renameat2(s.orphans.fd, orphanName(ino), dir.fd, name, unix.RENAME_NOREPLACE))
+	})
 }
 
 // Kept tells whether a file has a link in the work directory.
@@ -88,6 +88,7 @@ type Move struct {
 // Rename moves a name. What stands at the new name is replaced in the same step: a file (see Keep), a whiteout, or the
 // directory that the Move names.
 func (s *Store) Rename(m Move) error {
+	defer enter(m.From, m.To)()
 	if !m.Dir {
 		return wrap("rename "+m.OldName, unix.Renameat2(m.From.fd, m.OldName, m.To.fd, m.NewName, whiteoutFlag(m.Whiteout)))
 	}
@@ -109,7 +110,7 @@ func (s *Store) Rename(m Move) error {
 // clearOld deals with what an exchange brought to the old place.
 func (s *Store) clearOld(m Move) error {
 	if m.ReplacedDir {
-		return s.Orphan(m.From, m.OldName, m.Replaced, m.Whiteout)
+		return s.orphan(m.From, m.OldName, m.Replaced, m.Whiteout)
 	}
 	if m.Whiteout {
 		return nil // the new name's whiteout now serves the old one
@@ -119,6 +120,7 @@ func (s *Store) clearOld(m Move) error {
 
 // Exchange swaps two names.
 func (s *Store) Exchange(a *File, aName string, b *File, bName string) error {
+	defer enter(a, b)()
 	return wrap("exchange "+aName, unix.Renameat2(a.fd, aName, b.fd, bName, unix.RENAME_EXCHANGE))
 }
 

@@ -58,6 +58,7 @@ type Store struct {
 	open     atomic.Int64 // descriptors held by Files
 
 	counting sync.Mutex // held while a count of names is recorded
+	turns    turns
 
 	created []string // directories that Open made, innermost first
 	uid     uint32   // immutable: what new files belong to before they are given to their owner
