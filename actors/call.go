@@ -10,13 +10,13 @@ import (
 	"github.com/antares-actor/antares-actor/internal/tree"
 )
 
-// Errors that requests can end with, beside the errnos of the upper file system.
+// Errors that requests can end with, beside ErrBehind and the errnos of the upper file system.
 var (
-	ErrPanic       = errors.New("internal error, see the log")
-	ErrStale       = errors.New("unknown node")
-	ErrInterrupted = errors.New("interrupted")
+	ErrPanic       = errors.New("internal error, see the log") // a handler, actor or worker panicked
+	ErrStale       = errors.New("unknown node")                // the kernel was not given this number, or has forgotten it
+	ErrInterrupted = errors.New("interrupted")                 // the caller has gone, and the request has had no effect
 	ErrStopped     = errors.New("mount is stopping")
-	ErrOrigin      = errors.New("origin cannot be read")
+	ErrOrigin      = errors.New("origin cannot be read") // or what came from it is not what it should be
 )
 
 // Caller says who waits for a request.

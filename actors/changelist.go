@@ -38,7 +38,8 @@ type applied struct {
 }
 
 // SetChangelist has the mount show a changelist, in place of the one that it may show. All that it brings is fetched and
-// verified before; if that fails, the mount goes on with what it shows. See Switch for the rest.
+// verified before; if that fails, the mount goes on with what it shows. ErrNoChangelists if the origin has none,
+// remote.ErrNotFound if it does not know this one. See Switch for the rest.
 func (m *Mount) SetChangelist(ctx context.Context, cl Changelist) (Switched, error) {
 	if cl.Link == "" {
 		return Switched{}, fmt.Errorf("%w: a changelist without a link", ErrBadSpec)

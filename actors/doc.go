@@ -12,7 +12,7 @@
 //
 //	engine      one a process    mounts, in the order they came
 //	mount       one a mount      the state machine Provisioning, Mounted, Ready, Quiescing, Unmounting, Unmounted, Failed
-//	dicfuse     one a mount      the pinned commit; turns a directory into a request to the loader
+//	dicfuse     one a mount      the pinned commit and changelist, and their switch; turns a directory into a request to the loader
 //	upper       one a mount      the work directory: removes orphans when the kernel lets go of them
 //	region      many a mount     the tables of its directories, and the places and states of what stands in them
 //	copy-up     one a mount      every state that leaves the lower layer: promotions in flight, one per inode, parents first

@@ -16,7 +16,7 @@ type Config struct {
 	Content Content // shared by all mounts; the caller closes it, after the engine
 	Bridge  Bridge
 	Log     *slog.Logger // nil: slog.Default()
-	// Profiles is the directory for the profiles of mounts that have one; made if missing.
+	// Profiles is the directory for the profiles of mounts that have one, made if missing; "": nothing is recorded.
 	Profiles string
 	Fetches  int // how many fetches may be under way at once, of all mounts together; 0: 64
 

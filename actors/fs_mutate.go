@@ -14,7 +14,7 @@ import (
 // nameMax is Linux's limit on a name, in bytes.
 const nameMax = 255
 
-// Create makes a file of any type. A name of nameMax bytes is the longest.
+// Create makes a file of any type. A name of more than 255 bytes is ENAMETOOLONG.
 func (f *FS) Create(who Caller, parent uint64, name string, b upper.Birth) (tree.Attr, error) {
 	dir, err := f.node(who, parent)
 	if err != nil {

@@ -162,9 +162,9 @@ func (f *flight) run(ctx context.Context, learnt func(int64)) (o outcome) {
 // partial tells whether a blob was found to be large and its content was left where it is.
 func (o outcome) partial() bool { return o.Err == nil && o.Unread }
 
-// Fetches counts what was asked of an origin for a mount.
+// Fetches counts what was asked of an origin for a mount by its loader.
 type Fetches struct {
-	Blobs uint64 // sizes that were asked for alone included
+	Blobs uint64 // sizes that were asked for alone included; a batch of sizes is one
 	Trees uint64
 	Bytes uint64 // of contents and trees
 }

@@ -51,7 +51,7 @@ func (m *Mount) Spec() MountSpec { return m.spec }
 // Done is closed when the mount has ended, by Unmount or from outside.
 func (m *Mount) Done() <-chan struct{} { return m.done }
 
-// Commit returns the commit that the mount shows.
+// Commit returns the commit that the mount shows; the zero id before Mounted, and of a mount without an origin.
 func (m *Mount) Commit() object.ID {
 	if l := m.live.Load(); l != nil {
 		return l.core.pins.shown.Load().commit.ID

@@ -14,13 +14,26 @@ import (
 	"github.com/antares-actor/antares-actor/remote"
 )
 
-// Content is the store of objects, shared by all mounts of an engine. What it returns was verified against its id.
+// Content is the store of objects, shared by all mounts of an engine. What it returns was verified against its id. Its methods
+// may be called concurrently.
 type Content interface {
+	// Bytes returns a small object's payload; false if it is large, or not here. The slice must not be written to.
 	Bytes(id object.ID) ([]byte, bool)
+
+	// ReadAt fills p from offset off, in bytes; a short count without an error means the object's end. Any error means that it
+	// must be fetched.
 	ReadAt(id object.ID, p []byte, off int64) (int, error)
+
+	// Size returns an object's size in bytes; false if it is not here.
 	Size(id object.ID) (int64, bool)
+
+	// Open returns an object as a file, for the caller to close. There may be none of an object that is here.
 	Open(id object.ID) (*os.File, error)
+
+	// PutBytes stores an object that is here as a whole, and shares b from then on.
 	PutBytes(kind object.Kind, id object.ID, b []byte) error
+
+	// Put stores an object of size bytes, -1 if that is not known, and returns how many there were.
 	Put(kind object.Kind, id object.ID, size int64, r io.Reader) (int64, error)
 
 	Arriving
@@ -28,8 +41,8 @@ type Content interface {
 
 // Arriving is the part of a content store that lets a large object be read while it is being put.
 type Arriving interface {
-	// Await returns a channel that is closed when the bytes before end can be read. Nothing closes it if the put fails, or is
-	// not one of a large object. The caller calls leave in the end.
+	// Await returns a channel that is closed when the bytes before offset end can be read. Nothing closes it if the put fails, or
+	// is not one of a large object. The caller calls leave in the end.
 	Await(id object.ID, end int64) (ready <-chan struct{}, leave func())
 
 	// ReadArriving is ReadAt while the object is being put, and false if the bytes are not here. They are not verified yet: if

@@ -26,11 +26,11 @@ var (
 type MountSpec struct {
 	Origin     remote.Origin // the caller closes it, after the unmount; nil for none
 	Lowers     []string      // local directories above the origin, topmost first
-	Rev        string        // commit, tag or branch; "" is the origin's head
+	Rev        string        // commit, tag or branch, as far as the origin knows such names; "" is its head
 	Path       string        // the directory of the repository to mount, "" for all of it
 	Changelist Changelist    // shown on top of the commit; the zero Changelist for none
 	Follow     time.Duration // how often the origin is asked whether Rev has moved, which the mount then follows; 0 is never
-	Mountpoint string        // an empty directory
+	Mountpoint string        // an empty directory, unless Over
 	Upper      string        // the writable directory, made if missing
 	Work       string        // work directory; "" is Upper + ".work"
 	Fetches    int           // how many fetches of this mount may be under way at once; 0: as many as the engine's
@@ -222,9 +222,9 @@ func (s State) String() string {
 type Stats struct {
 	State     State
 	Commit    object.ID
-	Since     time.Time
-	Inodes    int // known to the kernel
-	Regions   uint32
+	Since     time.Time         // when this process began to serve it
+	Inodes    int               // known to the kernel
+	Regions   uint32            // that this process has started
 	OpenFiles int64             // descriptors held on upper
 	Requests  map[string]uint64 // by FUSE operation
 	Errors    map[string]uint64 // by "OPERATION errno"

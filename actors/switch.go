@@ -39,8 +39,9 @@ type Switched struct {
 }
 
 // Switch moves the mount to another revision ("" is the origin's head). It returns when no process can open anything by a name
-// of the old one. Files that are open keep their bytes. If it fails, nothing has changed; but with ErrBehind the mount shows
-// the new commit, and a directory that could not be read answers with errors until it can.
+// of the old one. Files that are open keep their bytes. If it fails, nothing has changed: remote.ErrUnknownRev, ErrNoPath if the
+// revision lacks MountSpec.Path, ErrBadSpec if there is no origin, or why something could not be read. But with ErrBehind the
+// mount shows the new commit, and a directory that could not be read answers with errors until it can.
 func (m *Mount) Switch(ctx context.Context, rev string) (Switched, error) {
 	return m.switchTo(ctx, target{rev: rev})
 }

@@ -28,7 +28,8 @@ type WarmProgress struct {
 // Warm brings the origin's files that match one of the patterns into the content store, behind whatever somebody waits for. A
 // pattern is a path in the mount, in which * and ? stand for what they do in a shell, ** for any number of directories and
 // {a,b} for alternatives; a directory that matches stands for everything below it. Progress is called after each object, from
-// this goroutine; it may be nil. What matches is what the mount's commit has: changes are here anyway.
+// this goroutine; it may be nil. What matches is what the mount's commit has: changes are here anyway. What cannot be had is
+// counted, and is the error in the end; a pattern that matches nothing is ErrNoMatch.
 func (m *Mount) Warm(ctx context.Context, patterns []string, progress func(WarmProgress)) error {
 	l := m.live.Load()
 	if l == nil {

@@ -18,7 +18,7 @@ func NewWatch(m *Mount) *Watch { return &Watch{mount: m, since: time.Now()} }
 
 // Stuck returns the operation that has been under way for longer than the limit, and for how long, although nothing came from
 // the origin in that time either: "" if there is none. A request waits for the origin, for another one that does, or for upper's
-// file system; what waits for longer will wait for ever.
+// file system; what waits for longer is taken to wait for ever. An fsync to a disk that is slower than the limit is mistaken so.
 func (w *Watch) Stuck(limit time.Duration) (op string, age time.Duration) {
 	now := time.Now()
 	s := w.mount.Stats()

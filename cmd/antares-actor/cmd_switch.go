@@ -119,7 +119,7 @@ func change(ctx context.Context, mountpoint string, do func(context.Context, *co
 	return nil
 }
 
-// nextServer is how long a mount may be without a server: the next one begins a second after one that died, at first.
+// nextServer is how long a mount may be without a server: the next one begins at once, or 5 s after one that died if several did.
 const nextServer = 15 * time.Second
 
 // ask asks a mount's server. If that dies, it asks the next one: everything that can be asked for can be asked for twice.
