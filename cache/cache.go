@@ -34,7 +34,7 @@ var (
 // Config says where a Store lives and how much memory it may use.
 type Config struct {
 	Dir         string       // created when missing; may be shared with other processes
-	MemoryBytes int64        // bound of the memory tier; 0: 64 MiB
+	MemoryBytes int64        // bound of the memory tier, and as much again of what the disk does not have yet; 0: 64 MiB
 	DiskBytes   int64        // bound of what all objects in Dir take, above which those used longest ago go; 0: none
 	Verify      bool         // hash a large object when it is opened, not once a boot
 	Log         *slog.Logger // nil: slog.Default()
@@ -98,7 +98,8 @@ func Open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Close frees the memory tier, the open files and the Store's temp directory. What is on disk stays.
+// Close writes what waits for the disk, and frees the memory tier, the open files and the Store's temp directory. What is on
+// disk stays.
 func (s *Store) Close() error {
 	s.behind.close()
 	s.janitor.stop()
@@ -152,7 +153,7 @@ func (s *Store) ReadAt(id object.ID, p []byte, off int64) (int, error) {
 	}
 }
 
-// Size returns an object's size in bytes.
+// Size returns an object's size in bytes; false if it is not cached.
 func (s *Store) Size(id object.ID) (int64, bool) {
 	if b, ok := s.inMemory(id); ok {
 		return int64(len(b)), true

@@ -49,10 +49,10 @@
 // keeps what it cannot write in memory, first in first out, up to MemoryBytes more. Only an object larger than that is an
 // error then.
 //
-// Small objects are written behind: PutBytes returns when memory has the object, and one goroutine writes it, after two seconds
-// or as soon as three quarters of MemoryBytes wait. Until then the same memory that serves a full disk holds it, since
-// ristretto may drop or refuse what it is given: a reader who comes right after PutBytes always finds it. A crash loses what
-// waits, which is then fetched again.
+// Small objects are written behind: PutBytes returns when memory has the object, and one goroutine writes it within two seconds,
+// or at once while more than three quarters of MemoryBytes wait. Until then the same memory that serves a full disk holds it,
+// since ristretto may drop or refuse what it is given: a reader who comes right after PutBytes always finds it. A process that
+// ends without Close loses what waits, which is then fetched again.
 //
 // Temp files live in a directory of their own for each Store, under tmp/, which its owner holds flocked. Open removes the
 // directories that nobody holds: their owners died. A lock says so across containers too, where a pid would not, and the

@@ -33,7 +33,7 @@ type Info struct {
 	Newest     time.Time `json:"newest"`
 }
 
-// Inspect scans a directory.
+// Inspect scans a directory, and changes nothing in it.
 func Inspect(dir string) (Info, error) {
 	info := Info{Dir: dir}
 	d, err := existing(dir)

@@ -7,8 +7,8 @@ import (
 	"github.com/antares-actor/antares-actor/internal/object"
 )
 
-// overflow holds the objects that the disk tier would not take, so that a full disk costs memory and refetches instead of
-// failed reads. Unlike ristretto it never refuses what fits: an object that was just put is there.
+// overflow holds the objects that the disk tier has not taken yet (behind), or would not take, so that a full disk costs memory
+// and refetches instead of failed reads. Unlike ristretto it never refuses what fits: an object that was just put is there.
 type overflow struct {
 	used  atomic.Int64 // bytes held; read without mu, so that the usual case, empty, costs one load
 	limit int64        // immutable
