@@ -11,25 +11,26 @@ import (
 
 // Errors that drivers wrap. Everything else is trouble on the way, which a later try may not meet.
 var (
-	ErrNotFound    = errors.New("not found at the origin")
+	ErrNotFound    = errors.New("not found at the origin") // an object or changelist, and the origin can be believed
 	ErrUnknownRev  = errors.New("unknown revision")
-	ErrUnavailable = errors.New("origin unavailable") // refused, reset, timed out, 5xx, 429
-	ErrBadAnswer   = errors.New("origin gave a bad answer")
+	ErrUnavailable = errors.New("origin unavailable")       // refused, reset, timed out, 5xx, 429
+	ErrBadAnswer   = errors.New("origin gave a bad answer") // not what the protocol says, or larger than anything should be
 	ErrMismatch    = errors.New("content does not match its id")
 )
 
 // Origin is a read-only source of one repository's objects. Its methods may be called concurrently; each honours its
 // context. Close releases processes and connections; no method may be called after it.
 type Origin interface {
-	// Pin resolves a revision (a commit id, a tag or branch name; "" is the head) to one commit. Unknown names give
-	// ErrUnknownRev.
+	// Pin resolves a revision (a commit id, or a name that the driver knows: of a tag, of a branch; "" is the head) to one
+	// commit. Others give ErrUnknownRev.
 	Pin(ctx context.Context, rev string) (Commit, error)
 
 	// Tree returns the payload of the tree object that ref names, such that object.Sum(object.Tree, payload) == ref.ID,
-	// unless the result says Derived.
+	// unless the result says Derived. What the origin says it does not have is ErrNotFound.
 	Tree(ctx context.Context, ref TreeRef) (Tree, error)
 
-	// Blob opens a blob's bytes. They are not verified yet: the caller hashes what it reads.
+	// Blob opens a blob's bytes, for the caller to close. They are not verified yet: the caller hashes what it reads. What the
+	// origin says it does not have is ErrNotFound.
 	Blob(ctx context.Context, id object.ID) (Blob, error)
 
 	// String names the origin as a user would write it: "git:/srv/repo", "http://host:8000".
@@ -41,7 +42,8 @@ type Origin interface {
 	Close() error
 }
 
-// Sizer is implemented by origins that can tell a blob's size in bytes for much less than its content costs.
+// Sizer is implemented by origins that can tell a blob's size in bytes for much less than its content costs. What is no blob
+// there is ErrNotFound.
 type Sizer interface {
 	Size(ctx context.Context, id object.ID) (int64, error)
 }
@@ -89,7 +91,7 @@ type Change struct {
 type Commit struct {
 	ID   object.ID
 	Tree object.ID // the root tree
-	Time time.Time // the committer's time; every file below has it as its mtime
+	Time time.Time // the committer's time; a mount's files have it as their mtime, if no switch brought them
 	Root []byte    // the root tree's payload where Pin had to fetch it anyway, else nil
 }
 
@@ -116,7 +118,7 @@ type Blob struct {
 
 // Counts is an origin's traffic since it was opened.
 type Counts struct {
-	Requests uint64
+	Requests uint64 // tries included
 	Hedged   uint64 // those among them that asked once more for what was late
-	Bytes    uint64
+	Bytes    uint64 // of what was received, without what the protocol adds
 }

@@ -46,13 +46,15 @@
 // changelist's files, for which the server compares whole trees, may take four times as long.
 //
 // An answer later than 95 % of the last 512 (and than a floor) is asked for a second time, and the first of the two counts:
-// whole listings and small blobs, and the headers of large ones. At most one request in fifty is sent twice.
+// whole listings and small blobs, and the headers of large ones. Before that it gets 10 ms more: mostly it has come, and this
+// process got no processor to read it. In the long run one request in fifty is sent twice at most.
 //
 // A server that has answered nothing in two seconds and a hundred attempts, or in two minutes and four, is left alone: requests
 // fail at once, one a second tries whether it is back. What was half read waits for it.
 //
-// Failsafe-go has the policies of retry and breaker (policy.go, breaker.go), for one attempt at a time: what it would do on the
-// level of http.RoundTripper ends where a body begins, which is where half of the trouble is.
+// Failsafe-go has the policies of retry and breaker (policy.go, breaker.go), for one attempt at a time, and from the second one
+// on: what it would do on the level of http.RoundTripper ends where a body begins, which is where half of the trouble is. The
+// second requests for what is late are ours.
 //
 // The server ignores the commit for repositories imported below /third-party: there a moved head can show in a
 // directory that was not listed before the move, as a Derived tree.
