@@ -1,6 +1,7 @@
 // Package layer holds the layers that a mount is made of and the rules by which they show as one.
 //
 //	upper     the writable directory (Passthrough over package upper)
+//	local     local directories, read-only (Local over package lower); any number of them are one Layer
 //	dicfuse   the monorepo at a pinned commit, read from the content cache
 //
 // # Completeness

@@ -10,7 +10,7 @@
 //	Ino, Type whoever makes the node, before it is shared
 //	Owner     the same; a node never changes its owner
 //	place     the region that owns the directory that the node is renamed out of
-//	state     the copy-up actor (lower to upper) and, for a node's last name going away, the region of its directory
+//	state     the copy-up actor while the node is in the lower layer, then the region of the directory where its name stands
 //	table     the region that owns the directory
 //	file      anyone: it is a cache of an open descriptor, replaced by compare-and-swap
 //	links     whoever makes or takes a name of the node

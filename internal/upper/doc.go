@@ -12,10 +12,11 @@
 //
 //	work/tmp/N          a file or directory being built; renamed into place when it is whole
 //	work/orphans/INO    a file or directory without a name that the kernel may still hold open, removed when it lets go
+//	work/links/INO      a file that has several names in a lower layer: see Index. It stays from mount to mount
 //	work/lock           locked (flock), as upper itself is, for as long as a mount uses the two directories
 //	work/work/incompat  marks of kernel overlayfs that forbid the use of the two, volatile among them: see volatile.go
 //
-// tmp and orphans mean nothing after a crash: Open empties them.
+// tmp and orphans mean nothing after a crash: Open empties them, but for orphans when it takes over a mount that lives on.
 //
 // # Safety
 //
