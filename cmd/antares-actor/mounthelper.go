@@ -30,8 +30,9 @@ func helperArgs(argv []string) ([]string, bool) {
 	if filepath.Base(argv[0]) == helperName {
 		return argv[1:], true
 	}
-	// mount.fuse gives the source and the mountpoint first, and options always; no command line of ours looks like that.
-	if len(argv) >= 5 && argv[3] == "-o" && !strings.HasPrefix(argv[1], "-") && filepath.IsAbs(argv[2]) {
+	// mount.fuse gives the source and the mountpoint first, and options always. Of our command lines only "run PROGRAM -o" looks
+	// like that.
+	if len(argv) >= 5 && argv[3] == "-o" && argv[1] != "run" && !strings.HasPrefix(argv[1], "-") && filepath.IsAbs(argv[2]) {
 		return argv[1:], true
 	}
 	return nil, false

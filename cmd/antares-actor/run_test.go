@@ -107,3 +107,15 @@ func TestRunNamesWhoStillUsesTheMount(t *testing.T) {
 	await(t, "the holder has gone", func() bool { return lab.Actor("unmount", point).Code == 0 })
 	await(t, "helpers end", func() bool { return len(testfs.Processes(lab.Dir)) == 0 })
 }
+
+// TestRunTakesACommandThatLooksLikeAMount: without "--", a program with -o is called as mount.fuse calls helpers.
+func TestRunTakesACommandThatLooksLikeAMount(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	lab := suite.New(t)
+	r := lab.Run(testfs.Command{Dir: repo.Dir}, lab.Program(), "run", "/bin/bash", "-o", "errexit", "-c", "exit 7")
+	if r.Code != 7 {
+		t.Errorf("exit status %d, want 7: %s", r.Code, r.Stderr)
+	}
+	wantNothingOf(t, lab)
+}
