@@ -162,10 +162,13 @@ func (o *mountOptions) complete() error {
 		o.upper = filepath.Join(stateDir(), "uppers", randomName(), "upper")
 		o.ephemeral = o.ephemeral || o.kernel.ReadOnly
 	}
+	if err := o.absolute(); err != nil {
+		return err
+	}
 	if o.ephemeral && filepath.Dir(filepath.Dir(o.upper)) != filepath.Join(stateDir(), "uppers") {
 		return fmt.Errorf("%w: --ephemeral would remove --upper %s: give one of them", errUsage, o.upper)
 	}
-	return o.absolute()
+	return nil
 }
 
 // absolute makes paths absolute.

@@ -119,3 +119,18 @@ func TestRunTakesACommandThatLooksLikeAMount(t *testing.T) {
 	}
 	wantNothingOf(t, lab)
 }
+
+// TestEphemeralRemovesNoMoreThanItsOwn: the name that is removed is the one that was looked at.
+func TestEphemeralRemovesNoMoreThanItsOwn(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	lab := suite.New(t)
+	other := lab.Mkdir("home", ".local", "state", "antares-actor", "uppers", "other", "upper")
+	up := filepath.Dir(filepath.Dir(other)) + "/mine/.."
+	if r := lab.Actor("mount", "--no-keeper", "--origin", "git:"+repo.Dir, "--ephemeral", "--upper", up, lab.Mkdir("mnt")); r.Code != 2 {
+		t.Errorf("exit status %d, want 2: %s", r.Code, r.Stderr)
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Errorf("another mount's changes: %v", err)
+	}
+}
