@@ -64,8 +64,10 @@ func recordDir() string {
 	return userDir("XDG_RUNTIME_DIR", ".local/state", os.TempDir())
 }
 
+// file is named by the mountpoint for people; the process number alone tells it from others.
 func (r record) file() string {
-	return filepath.Join(recordDir(), strings.ReplaceAll(strings.Trim(r.Mountpoint, "/"), "/", "-")+fmt.Sprintf(".%d.json", r.PID))
+	name := strings.ReplaceAll(strings.Trim(r.Mountpoint, "/"), "/", "-")
+	return filepath.Join(recordDir(), name[:min(len(name), 200)]+fmt.Sprintf(".%d.json", r.PID)) // a name has 255 bytes at most
 }
 
 // write publishes the record: temp and rename, so that a reader never sees half of it.

@@ -160,6 +160,18 @@ func records(path string) []string {
 	return files
 }
 
+// TestALongMountpointIsKnown: the record of a mount has its mountpoint in its name, which may be longer than a file's name.
+func TestALongMountpointIsKnown(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir, Point: lab.Mkdir(strings.Repeat("d", 200), strings.Repeat("e", 200))})
+	if said := lab.Actor("status", m.Point).OK(); !strings.Contains(said, m.Point) {
+		t.Errorf("status says %q", said)
+	}
+	m.Unmount()
+}
+
 func TestUmountCommandEndsTheServer(t *testing.T) {
 	t.Parallel()
 	repo := helloRepo(t)
