@@ -120,6 +120,17 @@ func TestRunTakesACommandThatLooksLikeAMount(t *testing.T) {
 	wantNothingOf(t, lab)
 }
 
+func TestNumbersThatCannotBeWrittenLeaveNothing(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	lab := suite.New(t)
+	lab.Actor("run", "--origin", "git:"+repo.Dir, "--stats", lab.Mkdir("numbers"), "--", "true").OK()
+	if left, err := filepath.Glob(lab.Path("numbers?*")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	wantNothingOf(t, lab)
+}
+
 // TestEphemeralRemovesNoMoreThanItsOwn: the name that is removed is the one that was looked at.
 func TestEphemeralRemovesNoMoreThanItsOwn(t *testing.T) {
 	t.Parallel()
