@@ -140,6 +140,30 @@ func TestOnlyItsUserMayTouchTheSocket(t *testing.T) {
 	}
 }
 
+// TestASocketThatWasLeftIsReplaced: that of a server which was killed, and whose process number another one has by now, as is
+// usual in containers. One at which somebody listens stays.
+func TestASocketThatWasLeftIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "7.sock")
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	_ = left.Close()
+	s, err := control.Listen(path, &fake{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if other, err := control.Listen(path, &fake{}, slog.New(slog.DiscardHandler)); err == nil {
+		t.Errorf("took the socket of another server away")
+		_ = other.Close()
+	}
+	if _, err := control.Dial(path).Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStrangersAreTurnedAway: also where the socket has come to be open to all.
 func TestStrangersAreTurnedAway(t *testing.T) {
 	_, path := serve(t)

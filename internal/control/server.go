@@ -45,9 +45,13 @@ const maxBody = 1 << 20
 // closeTime is how long answers under way may hold up Close.
 const closeTime = time.Second
 
-// Listen serves the mount on a new socket at path. Close ends it and removes the socket.
+// Listen serves the mount on a new socket at path, in the place of one that a process left which was killed. Close ends it and
+// removes the socket.
 func Listen(path string, m Mount, log *slog.Logger) (*Server, error) {
 	l, err := net.Listen("unix", path)
+	if errors.Is(err, unix.EADDRINUSE) && deserted(path) {
+		l, err = net.Listen("unix", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
@@ -67,6 +71,18 @@ func Listen(path string, m Mount, log *slog.Logger) (*Server, error) {
 		_ = s.http.Serve(knownPeers{l.(*net.UnixListener), log}) // ends by Close
 	}()
 	return s, nil
+}
+
+// deserted removes a socket at which nobody listens, and tells whether it did.
+func deserted(path string) bool {
+	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != os.ModeSocket {
+		return false
+	}
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		_ = c.Close()
+	}
+	return errors.Is(err, unix.ECONNREFUSED) && os.Remove(path) == nil
 }
 
 // Close ends the service.
