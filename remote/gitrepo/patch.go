@@ -59,7 +59,7 @@ func (r *Repo) Apply(ctx context.Context, to object.ID, patch []byte, use func(p
 // applyToIndex applies a patch to what will be the next tree, without any file of a work tree.
 func (r *Repo) applyToIndex(ctx context.Context, patch []byte) error {
 	cmd := exec.CommandContext(ctx, r.git, "apply", "--cached", "--whitespace=nowarn", "-")
-	cmd.Dir, cmd.Env, cmd.Stdin = r.gitDir, r.env, bytes.NewReader(patch)
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.WaitDelay = r.gitDir, r.env, bytes.NewReader(patch), grandchildren
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		return fmt.Errorf("gitrepo: git apply: %w", ctx.Err())

@@ -21,6 +21,10 @@ import (
 // errDied reports a process that ended before it had answered; a fresh one may do better.
 var errDied = errors.New("git cat-file ended")
 
+// grandchildren is how long a git that has ended is waited for because of what it started, a lazy fetch say, that holds its
+// standard streams.
+const grandchildren = time.Second
+
 // process is one running `git cat-file --batch-command`. Whoever took it from the pool is its only user.
 type process struct {
 	cmd    *exec.Cmd
@@ -53,7 +57,7 @@ func startProcess(sp *spawner, git string, env []string) (*process, error) {
 	p.cmd = exec.Command(git, "cat-file", "--batch-command")
 	p.cmd.Dir, p.cmd.Env = "/", env
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = inR, outW, p.stderr
-	p.cmd.WaitDelay = time.Second // a grandchild (a lazy fetch) may hold stderr
+	p.cmd.WaitDelay = grandchildren
 	err = sp.start(p.cmd)
 	_ = inR.Close()
 	_ = outW.Close()

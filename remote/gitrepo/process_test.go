@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -251,5 +252,35 @@ func wantError(t *testing.T, err, kind error, names string) {
 	t.Helper()
 	if !errors.Is(err, kind) || !strings.Contains(err.Error(), names) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %v, want %v naming %q in one line", err, kind, names)
+	}
+}
+
+// TestACancelledNameDoesNotWaitForGrandchildren: the git that resolves a name may have started another program, to fetch what a
+// partial clone lacks, which outlives it with its standard streams.
+func TestACancelledNameDoesNotWaitForGrandchildren(t *testing.T) {
+	repo := origintest.NewRepo(t)
+	dir := t.TempDir()
+	started := filepath.Join(dir, "started")
+	if err := syscall.Mkfifo(started, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\nsleep 1000 &\necho $! > " + started + "\nwait\n"
+	if err := os.WriteFile(filepath.Join(dir, "git"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	r := open(t, repo.Dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		text, err := os.ReadFile(started)
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil || pid == 0 {
+			t.Errorf("%q, %v", text, err)
+		}
+		cancel()
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	}()
+	if _, err := r.Pin(ctx, "main"); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that it was cancelled", err)
 	}
 }

@@ -106,8 +106,11 @@ func (r *Repo) resolve(ctx context.Context, rev string) (object.ID, error) {
 func (r *Repo) run(ctx context.Context, args ...string) ([]byte, error) {
 	r.requests.Add(1)
 	cmd := exec.CommandContext(ctx, r.git, args...)
-	cmd.Dir, cmd.Env = "/", r.env
+	cmd.Dir, cmd.Env, cmd.WaitDelay = "/", r.env, grandchildren
 	out, err := cmd.Output()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // it has ended, and well
+	}
 	r.bytes.Add(uint64(len(out)))
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("gitrepo: git %s: %w", args[0], ctx.Err())
