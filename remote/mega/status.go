@@ -84,12 +84,12 @@ func statusOf(resp *http.Response, b *body, contentType string) error {
 
 // retryAfter reads both forms of the header, seconds and a date.
 func retryAfter(text string, now time.Time) time.Duration {
+	const most = 365 * 24 * time.Hour // more would overflow, here or in askedToWait
 	if sec, err := strconv.Atoi(text); err == nil {
-		const most = 365 * 24 * 3600 // more would overflow
-		return time.Duration(max(0, min(sec, most))) * time.Second
+		return time.Duration(max(0, min(sec, int(most/time.Second)))) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return max(0, at.Sub(now))
+		return max(0, min(at.Sub(now), most))
 	}
 	return 0
 }
