@@ -1,9 +1,11 @@
 package mega_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -218,6 +220,24 @@ func TestTokenIsSent(t *testing.T) {
 	}
 	if uint64(with.Load()) != o.Counts().Requests {
 		t.Errorf("%d of %d requests had the token", with.Load(), o.Counts().Requests)
+	}
+}
+
+func TestAPasswordComesIntoNoLogOrError(t *testing.T) {
+	var log bytes.Buffer
+	repo := origintest.NewRepo(t)
+	o := dial(t, origintest.Inject(serve(t, repo), origintest.Always("/file/blob/", origintest.Status(502))), func(cfg *mega.Config) {
+		cfg.BaseURL = strings.Replace(cfg.BaseURL, "http://", "http://user:secret@", 1)
+		cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	if _, err := o.Pin(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Blob(t.Context(), someID); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("%v", err)
+	}
+	if log.Len() == 0 || strings.Contains(log.String(), "secret") {
+		t.Errorf("logged %s", log.String())
 	}
 }
 

@@ -167,7 +167,7 @@ func (c *Client) latest(ctx context.Context, rev string) (remote.Commit, error) 
 	}
 	when, ok := parseDate(answer.Date)
 	if !ok {
-		c.log.WarnContext(ctx, "unreadable commit date: files show 1970", "url", url, "date", string(answer.Date))
+		c.log.WarnContext(ctx, "unreadable commit date: files show 1970", "url", redact(url), "date", string(answer.Date))
 	}
 	return remote.Commit{ID: id, Time: when}, nil
 }

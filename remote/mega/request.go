@@ -148,7 +148,7 @@ func (c *Client) send(ctx, attempt context.Context, w *watch, r request) (*body,
 	}
 	w.heard()
 	if c.log.Enabled(ctx, slog.LevelDebug) { // its arguments are allocated before it looks
-		c.log.DebugContext(ctx, "request", "url", r.url, "status", resp.StatusCode, "took", time.Since(start))
+		c.log.DebugContext(ctx, "request", "url", redact(r.url), "status", resp.StatusCode, "took", time.Since(start))
 	}
 	b.rc, b.size = resp.Body, resp.ContentLength
 	if err := check(resp, b, r.want); err != nil {
