@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -186,11 +187,15 @@ func (o *mountOptions) absolute() error {
 	return nil
 }
 
-// shows names the lower layers, for people.
+// shows names the lower layers, for people: without a password.
 func (o *mountOptions) shows() string {
 	names := o.lowers
 	if o.origin != "" {
-		names = append(slices.Clone(names), o.origin)
+		origin := o.origin
+		if u, err := url.Parse(origin); err == nil && u.User != nil {
+			origin = u.Redacted()
+		}
+		names = append(slices.Clone(names), origin)
 	}
 	return strings.Join(names, " over ")
 }

@@ -172,6 +172,22 @@ func TestALongMountpointIsKnown(t *testing.T) {
 	m.Unmount()
 }
 
+// TestAPasswordIsNotShownToOthers: the record of a mount can be read by all.
+func TestAPasswordIsNotShownToOthers(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: strings.Replace(lab.Mono(repo.Dir), "http://", "http://user:secret@", 1)})
+	for _, record := range records(m.Point) {
+		if text := read(t, record); strings.Contains(text, "secret") || !strings.Contains(text, "http://user:") {
+			t.Errorf("%s says %s", record, text)
+		}
+	}
+	if text := m.Log(); strings.Contains(text, "secret") {
+		t.Errorf("the log says %s", text)
+	}
+}
+
 func TestUmountCommandEndsTheServer(t *testing.T) {
 	t.Parallel()
 	repo := helloRepo(t)
