@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/antares-actor/antares-actor/remote"
 )
@@ -20,7 +21,8 @@ func (r *Repo) LargeFile(ctx context.Context, sum [32]byte, size int64) (remote.
 	}
 	r.requests.Add(1)
 	oid := hex.EncodeToString(sum[:])
-	f, err := os.Open(filepath.Join(commonDir(r.gitDir), "lfs", "objects", oid[:2], oid[2:4], oid))
+	path := filepath.Join(commonDir(r.gitDir), "lfs", "objects", oid[:2], oid[2:4], oid)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // the repository may be another user's, who may have a pipe there
 	if errors.Is(err, fs.ErrNotExist) {
 		return remote.Blob{}, fmt.Errorf("gitrepo: large file %s: %w: run `git lfs fetch --all` in %s", oid, remote.ErrNotFound, r.path)
 	}

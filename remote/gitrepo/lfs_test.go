@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/antares-actor/antares-actor/remote"
@@ -90,5 +91,11 @@ func TestLargeFilesThatAreNotThere(t *testing.T) {
 	}
 	if _, err := r.LargeFile(t.Context(), sum, 4096); !errors.Is(err, remote.ErrMismatch) {
 		t.Errorf("a directory: %v", err)
+	}
+	if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.LargeFile(t.Context(), sum, 5); !errors.Is(err, remote.ErrMismatch) {
+		t.Errorf("a pipe: %v", err)
 	}
 }
