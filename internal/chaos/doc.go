@@ -18,6 +18,6 @@
 // # Modes
 //
 // kill: SIGKILL to the engine. stop: SIGSTOP for five seconds, then SIGCONT. keeper: SIGKILL to the keeper. In these no program
-// may notice anything. both: SIGKILL to both at once. Then the mount is gone, as after a crash; each program must get ENOTCONN and
-// nothing else, and with the next mount of the same upper everything that had been acknowledged must be there.
+// may notice anything. both: SIGKILL to both at once. Then the mount is gone, as after a crash; each program must get ENOTCONN or
+// ECONNABORTED and nothing else, and with the next mount of the same upper everything that had been acknowledged must be there.
 package main
