@@ -45,6 +45,30 @@ func TestFsckAfterAKill(t *testing.T) {
 	m.Unmount()
 }
 
+// TestFsckFollowsTheRedirectsOfLowerLayers: what a lower layer renamed stands under its old name in those below, and a whiteout in
+// it hides something all the same.
+func TestFsckFollowsTheRedirectsOfLowerLayers(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	bottom := lab.Mkdir("bottom")
+	lab.Shell(bottom, "mkdir -p old/sub/deep; touch old/sub/deleted old/sub/deep/deleted old/sub/kept")
+	m := lab.Mount(testfs.Spec{Flags: []string{"--lower", "dir:" + bottom}})
+	lab.Shell(m.Point, "mv old new")
+	m.Unmount()
+	lowers := []string{"--lower", "dir:" + m.Upper, "--lower", "dir:" + bottom}
+	m = lab.Mount(testfs.Spec{Flags: lowers})
+	lab.Shell(m.Point, "rm new/sub/deleted new/sub/deep/deleted; mv new/sub moved")
+	want := testfs.Take(t, m.Point, testfs.Look{})
+	m.Unmount()
+	said := lab.Actor(append([]string{"fsck", "--repair", m.Upper}, lowers...)...)
+	if said.Code != 0 || !strings.HasSuffix(said.Stdout, " 0 problems, 0 repaired\n") {
+		t.Errorf("status %d: %s%s", said.Code, said.Stdout, said.Stderr)
+	}
+	m = lab.Mount(testfs.Spec{Flags: lowers, Upper: m.Upper})
+	testfs.Same(t, "after the check", testfs.Take(t, m.Point, testfs.Look{}), "before", want)
+	m.Unmount()
+}
+
 func TestFsckOfDamage(t *testing.T) {
 	t.Parallel()
 	lab := suite.New(t)

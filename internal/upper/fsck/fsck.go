@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/antares-actor/antares-actor/internal/layer"
 	"github.com/antares-actor/antares-actor/internal/upper"
 )
 
@@ -75,9 +76,10 @@ type checker struct {
 	cfg    Config
 	report *Report
 	root   int // upper
-	lower  []int
+	lower  *layer.Local
 	prefix string // of the marks that count
-	marks  marks
+
+	marks marks
 }
 
 // Check looks for problems, and with cfg.Repair mends what it can. An error means that it could not look: ErrInUse of
@@ -96,14 +98,6 @@ func Check(cfg Config) (*Report, error) {
 	if err := notMounted(root, cfg.Upper); err != nil {
 		return nil, err
 	}
-	for _, path := range cfg.Lower {
-		fd, err := openDir(path)
-		if err != nil {
-			return nil, err
-		}
-		defer closeFd(fd) //nolint:gocritic // few, and used to the end
-		c.lower = append(c.lower, fd)
-	}
 	release, err := c.work()
 	if err != nil {
 		return nil, err
@@ -112,12 +106,17 @@ func Check(cfg Config) (*Report, error) {
 	if c.prefix = trusted; !anyMark(root, trusted) {
 		c.prefix = user // or there are none at all
 	}
+	closeLowers, err := c.openLowers()
+	if err != nil {
+		return nil, err
+	}
+	defer closeLowers()
 	if own, err := readMarks(root, ".", c.prefix); err != nil {
 		c.unreadable(cfg.Upper, err)
 	} else {
 		c.sound(own, ".", unix.S_IFDIR)
 	}
-	c.walk(root, dir{known: len(c.lower) > 0})
+	c.walk(root, dir{known: len(cfg.Lower) > 0})
 	c.judge()
 	slices.SortStableFunc(c.report.Problems, func(a, b Problem) int { return cmp.Compare(a.Path, b.Path) })
 	if cfg.Repair {

@@ -1,61 +1,37 @@
 package fsck
 
 import (
-	"strings"
-
-	"golang.org/x/sys/unix"
+	"github.com/antares-actor/antares-actor/internal/layer"
+	"github.com/antares-actor/antares-actor/internal/lower"
 )
 
-// hasLower tells whether the lower layers show a directory at a path. Redirects within them are not followed.
-func (c *checker) hasLower(path string) bool {
-	for _, fd := range c.lower {
-		isDir, end := inLayer(fd, path)
-		if isDir || end {
-			return isDir
-		}
-	}
-	return false
-}
-
-// inLayer tells whether a layer has a directory at a path, and whether it hides what the layers below have there.
-func inLayer(root int, path string) (isDir, end bool) {
-	fd, opaque := root, false
-	defer func() {
-		if fd != root {
-			closeFd(fd)
-		}
-	}()
-	for _, name := range strings.Split(strings.Trim(path, "/"), "/") {
-		if name == "" {
-			continue
-		}
-		var st unix.Stat_t
-		if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
-			return false, opaque
-		}
-		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			return false, true // a whiteout, or a file in the directory's place
-		}
-		opaque = opaque || isOpaque(fd, name)
-		next, err := openChildDir(fd, name)
+// openLowers opens the lower layers as a mount does, once the name space of the marks is known: theirs are in the same.
+func (c *checker) openLowers() (release func(), err error) {
+	var dirs []*lower.Dir
+	for _, path := range c.cfg.Lower {
+		d, err := lower.Open(path, c.prefix)
 		if err != nil {
-			return false, true
+			for _, d := range dirs {
+				d.Close()
+			}
+			return nil, err
 		}
-		if fd != root {
-			closeFd(fd)
-		}
-		fd = next
+		dirs = append(dirs, d)
 	}
-	return true, true
+	c.lower = layer.NewLocal(dirs, false)
+	return c.lower.Close, nil
 }
 
-func isOpaque(parent int, name string) bool {
-	for _, prefix := range []string{trusted, user} {
-		var buf [2]byte
-		n, err := unix.Lgetxattr(at(parent, name), prefix+"opaque", buf[:])
-		if err == nil && string(buf[:n]) == "y" {
-			return true
-		}
+// hasLower tells whether the lower layers show a directory at a path, be it by a redirect within them. One that cannot be looked
+// at counts as there: what it hides must not be taken for needless.
+func (c *checker) hasLower(path string) bool {
+	if path == "" {
+		return true
 	}
-	return false
+	found, err := c.lower.Redirect(layer.Parent{}, "/"+path)
+	if err != nil {
+		c.unreadable("/"+path+" in the lower layers", err)
+		return true
+	}
+	return len(found.Halves) > 0
 }

@@ -138,7 +138,7 @@ func (c *checker) redirect(next *dir, d dir, to string) {
 		}
 		next.lower = path.Join(d.lower, to)
 	}
-	next.known, next.pure = len(c.lower) > 0, false
+	next.known, next.pure = len(c.cfg.Lower) > 0, false
 	if strings.HasPrefix(to, "/") || d.known {
 		c.marks.redirects[next.lower] = append(c.marks.redirects[next.lower], next.path)
 	}
