@@ -79,6 +79,8 @@ type checker struct {
 	lower  *layer.Local
 	prefix string // of the marks that count
 
+	workMarks string // name space of the work directory's marks, "" if it has none
+
 	marks marks
 }
 
@@ -103,9 +105,7 @@ func Check(cfg Config) (*Report, error) {
 		return nil, err
 	}
 	defer release()
-	if c.prefix = trusted; !anyMark(root, trusted) {
-		c.prefix = user // or there are none at all
-	}
+	c.prefix = c.nameSpace()
 	closeLowers, err := c.openLowers()
 	if err != nil {
 		return nil, err
@@ -123,6 +123,20 @@ func Check(cfg Config) (*Report, error) {
 		c.repair()
 	}
 	return c.report, nil
+}
+
+// nameSpace is where the marks of upper are. Those in the other one are data of users, say of an overlay in the mount, and count
+// only where nothing tells of the first. The work directory of our mounts has a mark of its own.
+func (c *checker) nameSpace() string {
+	for _, prefix := range []string{trusted, user} {
+		if c.workMarks == prefix || c.workMarks == "" && anyMark(c.root, prefix) {
+			return prefix
+		}
+	}
+	if os.Geteuid() == 0 {
+		return trusted // as a mount would write them
+	}
+	return user
 }
 
 func (c *checker) repair() {

@@ -247,6 +247,20 @@ func TestMarksOfAnUnprivilegedMount(t *testing.T) {
 	}
 }
 
+// TestTheWorkDirectoryTellsWhoseMarksCount: an overlay in the mount, run without root, has its marks in the name space of users.
+func TestTheWorkDirectoryTellsWhoseMarksCount(t *testing.T) {
+	x := newTree(t)
+	x.check(unix.Lremovexattr(x.path("upper/there/file"), "trusted.overlay.antares.ino")) // ours have left no mark in upper
+	s, err := upper.Open(upper.Config{Upper: x.path("upper"), Work: x.path("upper.work"), Log: slog.New(slog.DiscardHandler)})
+	x.check(err)
+	s.Close()
+	x.check(unix.Lsetxattr(x.path("upper/there"), "user.overlay.redirect", []byte("/elsewhere"), 0))
+	x.check(unix.Lsetxattr(x.path("upper/there/file"), "user.overlay.opaque", []byte("?"), 0))
+	if _, got := x.fsck(fsck.Config{Repair: true}, true); len(got) > 0 {
+		t.Errorf("found %q", got)
+	}
+}
+
 func TestAnUpperThatIsInUseIsRefused(t *testing.T) {
 	x := newTree(t)
 	s, err := upper.Open(upper.Config{Upper: x.path("upper"), Work: x.path("upper.work"), Log: slog.New(slog.DiscardHandler)})

@@ -39,8 +39,19 @@ func (c *checker) work() (release func(), err error) {
 			return nil, fmt.Errorf("%w: %s is in use by a mount or another check: unmount it first", upper.ErrInUse, path)
 		}
 	}
+	c.workMarks = marksOf(fd)
 	c.workDir(fd, path)
 	return release, nil
+}
+
+// marksOf returns the name space of the mark that our mounts put on the index in a work directory, "" if there is none.
+func marksOf(work int) string {
+	for _, prefix := range []string{trusted, user} {
+		if found, err := readMarks(work, "links", prefix); err == nil && len(found) > 0 {
+			return prefix
+		}
+	}
+	return ""
 }
 
 func (c *checker) workDir(fd int, path string) {
