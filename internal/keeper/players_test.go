@@ -56,13 +56,22 @@ func playKeeper(args []string) int {
 		Engine: append([]string{"play-engine"}, args...), Watchdog: limit, Signals: signals, Orders: orders, limits: own,
 		Ready:   func() { say(saying{Event: "first ready"}) },
 		Log:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		pausing: func(d time.Duration) time.Duration { say(saying{Event: "pause", Pause: d}); return d / 100 },
+		pausing: pausing,
 	})
 	if err != nil {
 		say(saying{Event: "failed", Text: err.Error()})
 	}
 	say(saying{Event: "keeper ends", Fds: descriptorsOpen()})
 	return status
+}
+
+// pausing makes pauses short, or with KEEPER_TEST_PAUSE so long as that says once they are long.
+func pausing(d time.Duration) time.Duration {
+	say(saying{Event: "pause", Pause: d})
+	if long, err := time.ParseDuration(os.Getenv("KEEPER_TEST_PAUSE")); err == nil && d >= time.Second {
+		return long
+	}
+	return d / 100
 }
 
 // saying is one line on standard output, which all processes of a test share.

@@ -1,6 +1,7 @@
 package testfs
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -18,20 +19,47 @@ type Supervisor struct {
 	t    testing.TB
 	conn *net.UnixConn
 	name string
+	sent chan notice
 
 	Names []string   // of what is stored
 	files []*os.File // what is
 }
 
-// NewSupervisor listens at a path, or with @ in front at an abstract address.
+// notice is a message to a supervisor.
+type notice struct {
+	lines []string
+	oob   []byte
+}
+
+// NewSupervisor listens at a path, or with @ in front at an abstract address. As systemd does it takes messages at any time: the
+// socket holds ten, and who sends the next one waits.
 func NewSupervisor(t testing.TB, name string) *Supervisor {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &Supervisor{t: t, conn: conn, name: name}
+	s := &Supervisor{t: t, conn: conn, name: name, sent: make(chan notice, 1<<16)}
+	go s.listen()
+	t.Cleanup(func() {
+		_ = conn.Close()
+		for n := range s.sent {
+			s.store(n)
+		}
+		s.Close()
+	})
+	return s
+}
+
+func (s *Supervisor) listen() {
+	defer close(s.sent)
+	for b, oob := make([]byte, 4096), make([]byte, 256); ; {
+		n, oobn, _, _, err := s.conn.ReadMsgUnix(b, oob)
+		if err != nil {
+			return
+		}
+		s.sent <- notice{strings.Split(string(b[:n]), "\n"), bytes.Clone(oob[:oobn])}
+	}
 }
 
 // Close lets go of what is stored.
@@ -57,39 +85,37 @@ func (s *Supervisor) Command(env []string, name string, args ...string) *exec.Cm
 // Until takes messages until one has a line.
 func (s *Supervisor) Until(line string) {
 	s.t.Helper()
-	if err := s.conn.SetReadDeadline(time.Now().Add(endLimit)); err != nil {
-		s.t.Fatal(err)
-	}
-	for b, oob := make([]byte, 4096), make([]byte, 256); ; {
-		n, oobn, _, _, err := s.conn.ReadMsgUnix(b, oob)
-		if err != nil {
-			s.t.Fatalf("waited in vain for %s: %v", line, err)
-		}
-		lines := strings.Split(string(b[:n]), "\n")
-		s.store(lines, oob[:oobn])
-		if slices.Contains(lines, line) {
-			return
+	limit := time.After(endLimit)
+	for {
+		select {
+		case n := <-s.sent:
+			s.store(n)
+			if slices.Contains(n.lines, line) {
+				return
+			}
+		case <-limit:
+			s.t.Fatalf("waited in vain for %s", line)
 		}
 	}
 }
 
 // store stores what came with a message, or forgets what it names.
-func (s *Supervisor) store(lines []string, oob []byte) {
+func (s *Supervisor) store(n notice) {
 	s.t.Helper()
 	name := ""
-	for _, line := range lines {
+	for _, line := range n.lines {
 		if value, ok := strings.CutPrefix(line, "FDNAME="); ok {
 			name = value
 		}
 	}
-	if at := slices.Index(s.Names, name); at >= 0 && slices.Contains(lines, "FDSTOREREMOVE=1") {
+	if at := slices.Index(s.Names, name); at >= 0 && slices.Contains(n.lines, "FDSTOREREMOVE=1") {
 		_ = s.files[at].Close()
 		s.Names, s.files = slices.Delete(s.Names, at, at+1), slices.Delete(s.files, at, at+1)
 	}
-	if len(oob) == 0 {
+	if len(n.oob) == 0 {
 		return
 	}
-	messages, err := unix.ParseSocketControlMessage(oob)
+	messages, err := unix.ParseSocketControlMessage(n.oob)
 	if err != nil {
 		s.t.Fatal(err)
 	}
