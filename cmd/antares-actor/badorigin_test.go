@@ -134,6 +134,8 @@ func TestTroubleAfterMountingIsEIO(t *testing.T) {
 			srv.fail(all)
 			trouble(t, lab, m, all != nil && name != "corrupt")
 			srv.fail(nil)
+			// Each failure took several attempts, and after a hundred in a row the server is left alone for a second.
+			await(t, "the server is asked again", func() bool { return lab.Run(testfs.Command{Dir: m.Point}, "cat", "foo.txt").Code == 0 })
 			recovered(t, lab, m)
 		})
 	}

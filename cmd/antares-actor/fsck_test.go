@@ -27,7 +27,7 @@ func TestFsckAfterAKill(t *testing.T) {
 	}
 	m.Kill()
 	_ = held.Close()
-	lab.Run(testfs.Command{}, "umount", m.Point).OK()
+	check(t, testfs.Unmount(m.Point))
 	orphans := m.Upper + ".work/orphans/"
 	r := lab.Actor("fsck", m.Upper)
 	if r.Code != 4 || !strings.HasPrefix(r.Stdout, orphans) || !strings.Contains(r.Stdout, "remove it, or mount") || strings.Count(r.Stdout, "\n") != 2 {
