@@ -147,7 +147,7 @@ func (p *prefetcher) begin(dir *tree.Node, path string, m *use) *frame {
 	if m.Node.IsDir() && m.How != tree.Listed {
 		return nil
 	}
-	w := &walk{p: p, files: p.files, dirs: p.dirs, epoch: 1, pin: state.Pin}
+	w := &walk{p: p, files: reach{most: p.files}, dirs: reach{most: p.dirs}, epoch: 1, pin: state.Pin}
 	w.root = newFrame(w, nil, path, state.Object, payload)
 	p.frames[path] = w.root
 	if p.walks = append(p.walks, w); len(p.walks) > walksAtOnce {
@@ -177,46 +177,17 @@ func (p *prefetcher) retire(w *walk) {
 	}
 	w.retired = true
 	w.drop(w.root)
-	p.files = learn(p.files, w.askedFiles, w.hitFiles, firstFiles)
-	p.dirs = learn(p.dirs, w.askedDirs, w.hitDirs, firstDirs)
-}
-
-// learn returns how far new walks run ahead, after one that asked for so many objects of which so many were used. A job that
-// never uses them brings it to 0, where prefetch costs nothing; the first walk that sees a second use in its place begins to
-// run ahead by itself, and brings it back.
-func learn(now, asked, hit, first int) int {
-	switch {
-	case hit*2 >= asked && hit > 0:
-		return min(max(1, now*2), first*4)
-	case asked > 0 && hit*8 < asked:
-		return now / 2
-	}
-	return now
+	p.files = w.files.learn(p.files, firstFiles)
+	p.dirs = w.dirs.learn(p.dirs, firstDirs)
 }
 
 // fill asks for what is next, many at a time: then the requests, the answers and the server's work come in bursts, and for
 // most of them nobody has to be woken up.
 func (p *prefetcher) fill(w *walk) {
-	if w.retired {
-		return
-	}
-	w.mayFiles, w.mayDirs = w.files, w.dirs
-	if w.stored >= localRun {
-		if w.uses-w.looked < lookEach {
-			return
-		}
-		w.looked = w.uses
-		w.mayFiles, w.mayDirs = min(w.files, w.outFiles+1), min(w.dirs, w.outDirs+1)
-		w.visit(w.root)
-		return
-	}
-	if room(w.outFiles, w.files) || room(w.outDirs, w.dirs) {
+	if !w.retired && (w.files.room() || w.dirs.room()) {
 		w.visit(w.root)
 	}
 }
-
-// room tells whether a quarter of what may be ahead is not.
-func room(out, most int) bool { return most-out >= max(1, most/4) }
 
 // askFile fetches a file's content, if the budget allows for the largest that it may bring.
 func (p *prefetcher) askFile(w *walk, s *piece) bool {
@@ -224,9 +195,8 @@ func (p *prefetcher) askFile(w *walk, s *piece) bool {
 		return false
 	}
 	p.held += smallBlob
-	s.held, s.state = smallBlob, asked
-	w.outFiles++
-	w.askedFiles++
+	s.held = smallBlob
+	w.ask(s)
 	s.fetch = &fetch{
 		Source: p.core.source, Want: wantSmall, ID: s.id, Ahead: true,
 		Done: func(o outcome) { p.self.Tell(&aheadFetched{Piece: s, Outcome: o}) },
@@ -240,9 +210,7 @@ func (p *prefetcher) askDir(w *walk, f *frame, s *piece) bool {
 	if p.held >= p.budget {
 		return false
 	}
-	s.state = asked
-	w.outDirs++
-	w.askedDirs++
+	w.ask(s)
 	p.core.dicfuseActor.Tell(&readAhead{ID: s.id, Pin: w.pin, Path: f.below(s.name), Done: func(o outcome) {
 		p.self.Tell(&aheadFetched{Piece: s, Outcome: o})
 	}})
@@ -259,7 +227,7 @@ func (p *prefetcher) fetched(m *aheadFetched) {
 	if w.retired || s.frame.gone {
 		return
 	}
-	w.local(m.Outcome.Asked)
+	w.came(m.Outcome.Asked)
 	if m.Outcome.Err != nil {
 		w.missed(s)
 		return

@@ -19,14 +19,9 @@ type walk struct {
 	retired  bool
 	epoch    int // grows when more is to be asked for than before
 
-	files, dirs           int // how many may be ahead
-	mayFiles, mayDirs     int // of these, at this visit
-	outFiles, outDirs     int // asked for and not used yet
-	askedFiles, askedDirs int
-	hitFiles, hitDirs     int
-	stored                int // answers in a row that the store had already
-	uses                  int
-	looked                int // uses when it last asked for something though the store has had everything
+	files, dirs reach
+	uses        int
+	stored      int // answers in a row that the store had already
 
 	linger []*frame // done with, in that order
 }
@@ -69,13 +64,6 @@ const (
 	asked
 	here
 	used // or given up
-)
-
-// localRun is after how many answers that the store had already a walk asks no more: there is nothing to gain. Now and then it
-// looks whether that is so still, by asking for one.
-const (
-	localRun = 32
-	lookEach = 16 // uses
 )
 
 // lingering is how many directories that are done with a walk remembers: a job may list one long before it reads its files.
@@ -162,12 +150,10 @@ func (w *walk) usedDir(f *frame) {
 		return
 	}
 	if s.state != untouched {
-		w.hitDirs++
-		w.outDirs--
-		w.p.hit(s)
+		w.hit(s)
 	}
 	s.state = used
-	w.dirs = w.more(w.dirs, dirsAhead)
+	w.more(&w.dirs, dirsAhead)
 }
 
 // usedFile notes that the job uses a file. What it leaves untouched before that, it may come back to when the frame is through.
@@ -187,13 +173,11 @@ func (w *walk) usedFile(f *frame, name string) {
 		f.left--
 		f.nextFile = (i + 1) % len(f.files)
 	} else {
-		w.hitFiles++
-		w.outFiles--
 		f.out--
-		w.p.hit(s)
+		w.hit(s)
 	}
 	s.state = used
-	w.files = w.more(w.files, filesAhead)
+	w.more(&w.files, filesAhead)
 }
 
 // listed notes that the job lists directories: it may go on below.
@@ -204,32 +188,16 @@ func (w *walk) listed() {
 	}
 }
 
-// more is one more, unless what is asked for is all here already. The use that began the walk says nothing.
-func (w *walk) more(now, most int) int {
-	if w.uses++; w.uses == 1 || w.stored >= localRun {
-		return now
-	}
-	return min(now+1, most)
-}
-
-func (w *walk) local(fetched bool) {
-	if w.stored++; fetched {
-		w.stored = 0
-	}
-}
-
 // missed is a prefetch that failed: the walk stops, until the job has found the origin well again.
 func (w *walk) missed(s *piece) {
 	if s.state != used {
 		s.state = used
-		if s.isDir {
-			w.outDirs--
-		} else {
-			w.outFiles--
+		w.reach(s).out--
+		if !s.isDir {
 			s.frame.out--
 		}
 	}
-	w.files, w.dirs = 0, 0
+	w.files.most, w.dirs.most = 0, 0
 }
 
 // visit asks for what is next in a frame and below it. It returns false when no more may be ahead.
@@ -240,7 +208,7 @@ func (w *walk) visit(f *frame) bool {
 	done := !w.contents || w.askFiles(f)
 	for k := range w.dirsLeft(f) {
 		s := f.subdirs[(f.nextDir+k)%len(f.subdirs)]
-		if s.state == untouched && (w.outDirs >= w.mayDirs || !w.p.askDir(w, f, s)) {
+		if s.state == untouched && (!w.may(&w.dirs) || !w.p.askDir(w, f, s)) {
 			return false
 		}
 		if s.child != nil && !w.visit(s.child) {
@@ -282,7 +250,7 @@ func (w *walk) askFiles(f *frame) bool {
 	for f.left > 0 {
 		s := f.files[f.nextFile]
 		if s.state == untouched {
-			if w.outFiles >= w.mayFiles || !w.p.askFile(w, s) {
+			if !w.may(&w.files) || !w.p.askFile(w, s) {
 				return false
 			}
 			f.left--
@@ -345,13 +313,4 @@ func (w *walk) forget(f *frame, gone []waiter) []waiter {
 		}
 	}
 	return gone
-}
-
-// hit releases what a spot holds of the budget, and counts it.
-func (p *prefetcher) hit(s *piece) {
-	if s.state == here {
-		p.held -= s.held
-		s.held = 0
-	}
-	p.core.source.counts.hits.Add(1)
 }
