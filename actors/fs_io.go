@@ -197,7 +197,8 @@ func (f *FS) ACLs() bool { return f.core.upper.Store.ACLs() }
 // Statfs describes the file system that upper is on: the space there is for changes.
 func (f *FS) Statfs() (unix.Statfs_t, error) { return f.core.upper.Store.Root().Statfs() }
 
-// Xattr reads an extended attribute into dst, or with an empty dst returns its size.
+// Xattr reads an extended attribute into dst and returns its length, or with an empty dst its length alone. ENODATA if there is
+// none, ERANGE if dst is too short.
 func (f *FS) Xattr(who Caller, ino uint64, name string, dst []byte) (int, error) {
 	n, err := f.node(who, ino)
 	if err != nil {

@@ -110,7 +110,7 @@ func (o *oldest) offer(f file) {
 	}
 }
 
-// Collected is what a collection found and did.
+// Collected is what a collection found and did. Bytes are those of the disk, in blocks of 4 KiB.
 type Collected struct {
 	Objects int   // there before
 	Bytes   int64 // that they took

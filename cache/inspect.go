@@ -27,10 +27,10 @@ type Info struct {
 	Objects    int       `json:"objects"`
 	Large      int       `json:"large"`      // objects above SmallMax
 	Bytes      int64     `json:"bytes"`      // the objects' payloads
-	Disk       int64     `json:"disk"`       // the space that they take
+	Disk       int64     `json:"disk"`       // the space that they take, in bytes of whole blocks of 4 KiB
 	Unfinished int64     `json:"unfinished"` // the space of what is being fetched, and of what the dead left
 	Oldest     time.Time `json:"oldest"`     // last use of the object used longest ago; zero if there is none
-	Newest     time.Time `json:"newest"`
+	Newest     time.Time `json:"newest"`     // last use of the object used last
 }
 
 // Inspect scans a directory, and changes nothing in it.

@@ -13,7 +13,7 @@ type Stats struct {
 	DiskErrors uint64 // reads and writes that the disk failed
 
 	Evicted      uint64 // objects deleted to make room
-	EvictedBytes uint64 // the space that they took
+	EvictedBytes uint64 // the space that they took, in blocks of 4 KiB
 }
 
 // counters are the live form of Stats; each is atomic.

@@ -120,7 +120,7 @@ func kernelOptions(o actors.KernelOptions) []kernelOption {
 	}
 }
 
-// Remount changes the options of a mount of ours.
+// Remount changes the options of a mount of ours, for root. What access times upper keeps stays as it was mounted.
 func Remount(mountpoint string, o actors.KernelOptions) error {
 	if err := unix.Mount("", mountpoint, "", unix.MS_REMOUNT|mountFlags(o), ""); err != nil {
 		return fmt.Errorf("%w: remount %s: %w", actors.ErrMount, mountpoint, err)
