@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// shortIdle is IdleTimeout for a body of up to smallBody, the first time. Who has sent the headers has the rest ready, and asking
+// again costs next to nothing: one packet's loss would hold up a lookup, a read or a switch for half a minute.
+const shortIdle = 5 * time.Second
+
 // body is an answer's body: it counts bytes, gives up on a server that stalls, and says what went wrong. It is used by
 // one goroutine at a time.
 type body struct {
@@ -30,7 +34,11 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 		return b.rc.Read(p)
 	}
-	idle := time.AfterFunc(b.c.cfg.IdleTimeout, func() { b.cancel(errStalled) })
+	limit := b.c.cfg.IdleTimeout
+	if b.watch != nil && b.watch.first && b.size >= 0 && b.size <= smallBody {
+		limit = min(limit, shortIdle)
+	}
+	idle := time.AfterFunc(limit, func() { b.cancel(errStalled) })
 	n, err := b.rc.Read(p)
 	idle.Stop()
 	b.c.bytes.Add(uint64(n))

@@ -25,7 +25,7 @@ type Config struct {
 	Tries         uint          // attempts per request, and for each new part of a broken body; 0 is 5
 	Backoff       time.Duration // wait before the second attempt, about doubling from there; 0 is 100 ms
 	HeaderTimeout time.Duration // longest wait for an answer's headers; 0 is 30 s
-	IdleTimeout   time.Duration // longest wait for any further byte of a body; 0 is 30 s
+	IdleTimeout   time.Duration // longest wait for any further byte of a body; 0 is 30 s; see shortIdle
 	// SilenceTimeout ends a request for good when the server has sent nothing for so long, attempts and the waits between
 	// them included; 0 is 90 s.
 	SilenceTimeout time.Duration

@@ -43,7 +43,8 @@
 //
 // Time limits follow progress and not size: on connecting, on the wait for headers, on a read that brings nothing, and on
 // all the time in which nothing came, tries and waits together. So a 10 GiB body that moves never runs into one. A
-// changelist's files, for which the server compares whole trees, may take four times as long.
+// changelist's files, for which the server compares whole trees, may take four times as long. A body of up to 64 KiB of which
+// nothing comes for 5 s is asked for again, once; from then on it has the time that others have.
 //
 // An answer later than 95 % of the last 512 (and than a floor) is asked for a second time, and the first of the two counts:
 // whole listings and small blobs, and the headers of large ones. Before that it gets 10 ms more: mostly it has come, and this

@@ -63,6 +63,7 @@ func askedToWait(err error) time.Duration {
 type watch struct {
 	timer *time.Timer
 	limit time.Duration
+	first bool // it is the first try
 }
 
 func (w *watch) heard() { w.timer.Reset(w.limit) }
@@ -76,9 +77,10 @@ type try[T any] func(ctx context.Context, w *watch) (T, error)
 func (p *policy[T]) run(ctx context.Context, begun bool, silence time.Duration, attempt try[T]) (T, error) {
 	watched, cancel := context.WithCancelCause(ctx)
 	w := &watch{limit: silence, timer: time.AfterFunc(silence, func() { cancel(errSilence) })}
+	first := &watch{limit: silence, timer: w.timer, first: true}
 	defer cancel(nil)
 	defer w.timer.Stop()
-	v, err := p.once(watched, !begun, w, attempt)
+	v, err := p.once(watched, !begun, first, attempt)
 	if err == nil {
 		return v, nil
 	}
