@@ -122,14 +122,21 @@ func change(ctx context.Context, mountpoint string, do func(context.Context, *co
 // nextServer is how long a mount may be without a server: the next one begins at once, or 5 s after one that died if several did.
 const nextServer = 15 * time.Second
 
-// ask asks a mount's server. If that dies, it asks the next one: everything that can be asked for can be asked for twice.
+// ask asks a mount's server. If that dies, it asks the next one: everything that can be asked for can be asked for twice. The time
+// for that begins when the server turns out to be dead, however long it had been at work.
 func ask(ctx context.Context, mountpoint string, do func(context.Context, *control.Client) error) error {
-	for end := time.Now().Add(nextServer); ; time.Sleep(20 * time.Millisecond) {
+	var end time.Time
+	for dead := 0; ; time.Sleep(20 * time.Millisecond) {
 		r, err := servedAt(mountpoint)
 		if err != nil {
 			return err
 		}
-		if err = do(ctx, control.Dial(r.Control)); !errors.Is(err, control.ErrNobody) || ctx.Err() != nil || time.Now().After(end) {
+		if err = do(ctx, control.Dial(r.Control)); !errors.Is(err, control.ErrNobody) || ctx.Err() != nil {
+			return err
+		}
+		if r.Engine != dead {
+			dead, end = r.Engine, time.Now().Add(nextServer)
+		} else if time.Now().After(end) {
 			return err
 		}
 	}
