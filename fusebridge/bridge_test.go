@@ -208,8 +208,8 @@ func TestTracingCostsNothingWhenItIsOff(t *testing.T) {
 func TestAttachRefusesAMountpointThatIsGone(t *testing.T) {
 	fds := descriptors(t)
 	_, err := New(discard()).Attach(t.Context(), nil, actors.AttachOptions{Mountpoint: t.TempDir() + "/none", FsName: "x"})
-	if !errors.Is(err, actors.ErrMount) || descriptors(t) != fds {
-		t.Errorf("%v", err)
+	if now := descriptors(t); !errors.Is(err, actors.ErrMount) || now > fds { // fewer: of a test before, whose processes are reaped late
+		t.Errorf("%v; %d descriptors, before it %d", err, now, fds)
 	}
 }
 

@@ -89,7 +89,7 @@ func (l *Lab) patience(early time.Duration) time.Duration {
 		return noDeadline
 	}
 	left := time.Until(end)
-	return max(left-early, left/2)
+	return left - min(early, left/4)
 }
 
 const noDeadline = 10 * time.Minute

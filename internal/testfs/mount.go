@@ -247,6 +247,7 @@ func (m *Mount) ending() {
 func (m *Mount) cleanup() {
 	t := m.lab.t
 	t.Helper()
+	defer m.aborted.Do(func() {}) // waits for one that is under way: it says so to the test
 	defer m.timer.Stop()
 	if !m.lab.failing() {
 		m.Unmount()
