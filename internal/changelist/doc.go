@@ -9,8 +9,7 @@
 // else keeps its id, and with it what caches and kernels know of it. Files are named by their blobs' ids, which are
 // fetched, and verified, as those of the commit are.
 //
-// Origin answers for the new trees, in front of the origin that has all others. Encode makes bytes of a Result, for the
-// process that takes a mount over.
+// Encode makes bytes of a Result, for the process that takes a mount over.
 //
 // # Meaning
 //
