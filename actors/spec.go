@@ -54,7 +54,7 @@ type MountSpec struct {
 }
 
 // SessionVersion names what a session's journal holds and means. A process takes over sessions of its own version only.
-const SessionVersion = "3"
+const SessionVersion = "4"
 
 // Session is what a mount needs to outlive the process that serves it. Somebody else must hold the two descriptors as well:
 // package keeper.

@@ -5,6 +5,19 @@ import "os"
 // FirstStart is where the first generation of a journal begins.
 const FirstStart = firstStart
 
+// Lengths of what is in front of a record's payload, of a jump, and of the record that begins a journal.
+const (
+	Ahead    = headLen + 1
+	JumpLen  = Ahead + 8 + sumLen
+	StartLen = Ahead + 8 + 1 + sumLen
+)
+
+// Length returns how long the record at the beginning of b is.
+func Length(b []byte) int {
+	n, _ := length(b[:headLen])
+	return headLen + n + sumLen
+}
+
 // FileOf returns a journal's file.
 func FileOf(j *Journal) *os.File { return j.f }
 

@@ -23,7 +23,7 @@ var errTooLong = errors.New("a record is too long")
 // begins. A file whose first word is zero was never finished by NewJournal; one whose second is zero has a gap.
 const (
 	journalMagic   = "ANTJRNL"
-	journalVersion = 1
+	journalVersion = 2
 	startAt        = 8    // where the second word is
 	firstStart     = 4096 // of the first generation; holes are punched in whole pages
 )

@@ -1,10 +1,7 @@
 package tree
 
 // Batch is some records of which the next process finds all or none. The zero Batch is empty. It is used by one goroutine.
-type Batch struct {
-	b    []byte
-	long bool // one of them is too long for a journal
-}
+type Batch struct{ b []byte }
 
 // Note is Journal.Note.
 func (b *Batch) Note(kind byte, payload []byte) {
@@ -22,40 +19,26 @@ func (b *Batch) Leaving(n *Node) {
 func (b *Batch) record(kind byte, fill func([]byte) []byte) {
 	at := len(b.b)
 	b.b = seal(fill(open(b.b, kind)), at)
-	b.long = b.long || len(b.b)-at > maxRecord
 }
 
-// batchLimit is how long the records of a batch may be to make one.
-const batchLimit = maxRecord - headLen - sumLen - 1
-
-// Add records a batch, as one record: the end of a file that cuts it short takes all of it. If there are more than 16 MiB they
-// come one by one, in their order, of which a part may be lost.
+// Add records a batch, as one record: the end of a file that cuts it short takes all of it.
 func (j *Journal) Add(b *Batch) {
-	switch {
-	case j == nil:
-	case b.long:
-		j.fail(errTooLong)
-	case len(b.b) <= batchLimit:
-		j.record(recBatch, func(to []byte) []byte { return append(to, b.b...) })
-	default:
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if !j.over {
-			j.buf = append(j.buf, b.b...)
-			j.dirty.Store(true)
-		}
-	}
+	j.record(recBatch, func(to []byte) []byte { return append(to, b.b...) })
 }
 
 // batch does what the records of a batch say. Their sums are not looked at: the batch has one.
 func (r *Recovered) batch(d *decoder) {
 	for len(d.b) > 0 && !d.bad {
 		head := d.take(headLen)
-		if d.bad || head[3] != parity(head) {
+		if d.bad {
+			return
+		}
+		n, ok := length(head)
+		if !ok {
 			d.bad = true
 			return
 		}
-		one := decoder{b: d.take(uint64(head[0]) | uint64(head[1])<<8 | uint64(head[2])<<16)}
+		one := decoder{b: d.take(uint64(n))}
 		if kind := one.byte(); kind == recBatch {
 			d.bad = true // one in another
 		} else {

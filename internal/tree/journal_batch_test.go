@@ -75,18 +75,25 @@ func TestABatchCountsAsAWhole(t *testing.T) {
 	}
 }
 
-func TestALongBatchComesInPieces(t *testing.T) {
-	head, log, _ := leavingAll(t, 1<<24-30)
+// A changelist may change the listings of many large directories.
+func TestALongBatchCountsAsAWhole(t *testing.T) {
+	const size = 20 << 20
+	head, log, start := leavingAll(t, size)
 	_, r := load(t, fileWith(t, head, log))
-	if len(r.Notes[9]) != 1<<24-30 || r.Nodes[100].Orphan == nil || r.Nodes[101].Orphan == nil || r.Nodes[102].Orphan != nil {
+	if len(r.Notes[9]) != size || r.Nodes[100].Orphan == nil || r.Nodes[101].Orphan == nil || r.Nodes[102].Orphan != nil {
 		t.Errorf("%d bytes noted; %+v", len(r.Notes[9]), r.Nodes)
+	}
+	for _, end := range []int64{start + 1, start + size} { // a compaction follows
+		if _, r := load(t, fileWith(t, head, log[:end])); r.Notes[9] != nil || r.Nodes[100].Orphan != nil {
+			t.Errorf("cut at %d of %d: a part counts", end, len(log))
+		}
 	}
 	var none *tree.Journal
 	none.Add(new(tree.Batch))
 	j, err := tree.NewJournal(memfd(t))
 	succeed(t, err)
 	var b tree.Batch
-	b.Note(1, make([]byte, 1<<24))
+	b.Note(1, make([]byte, 1<<28))
 	j.Add(&b)
 	if err := j.Flush(); !errors.Is(err, tree.ErrJournalBroken) {
 		t.Errorf("a record that is too long: %v", err)

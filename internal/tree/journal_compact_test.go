@@ -83,7 +83,7 @@ func (m *film) roll() {
 }
 
 // isJump tells whether b is a compaction's first write, under the lock that records need.
-func isJump(b []byte) bool { return len(b) == 17 && b[4] == 'J' }
+func isJump(b []byte) bool { return len(b) == tree.JumpLen && b[tree.Ahead-1] == 'J' }
 
 func (m *film) plainText() string {
 	m.t.Helper()
@@ -306,8 +306,10 @@ func TestJournalGoesOnIfItCannotBeCompacted(t *testing.T) {
 		what string
 		at   func(b []byte, off int64) bool
 	}{
-		{"the first write", func(b []byte, off int64) bool { return len(b) > 17 && off >= tree.FirstStart }},
-		{"the last write", func(b []byte, _ int64) bool { return len(b) > 17 && b[len(b)-13] == 'J' }},
+		{"the first write", func(b []byte, off int64) bool { return len(b) > tree.JumpLen && off >= tree.FirstStart }},
+		{"the last write", func(b []byte, _ int64) bool {
+			return len(b) > tree.JumpLen && b[len(b)-tree.JumpLen+tree.Ahead-1] == 'J'
+		}},
 		{"the switch", func(_ []byte, off int64) bool { return off == 8 }},
 	} {
 		t.Run(fail.what, func(t *testing.T) {

@@ -42,9 +42,9 @@ func FuzzJournal(f *testing.F) {
 func FuzzJournalRecord(f *testing.F) {
 	head, log := parts(f, small(f))
 	for at := 0; at < len(log); {
-		n := int(log[at]) + int(log[at+1])<<8 + int(log[at+2])<<16
-		f.Add(log[at+4], log[at+5:at+4+n])
-		at += 4 + n + 4
+		end := at + tree.Length(log[at:])
+		f.Add(log[at+tree.Ahead-1], log[at+tree.Ahead:end-4])
+		at = end
 	}
 	f.Fuzz(func(t *testing.T, kind byte, payload []byte) {
 		loadsTheSame(t, head, append(log[:len(log):len(log)], tree.Record(kind, payload)...))

@@ -196,9 +196,8 @@ func (l *logReader) next() (kind byte, payload []byte, err error) {
 	if err := l.have(headLen); err != nil {
 		return 0, nil, err
 	}
-	head := l.window[:headLen]
-	n := int(head[0]) | int(head[1])<<8 | int(head[2])<<16
-	if head[3] != parity(head) || n == 0 {
+	n, ok := length(l.window[:headLen])
+	if !ok {
 		return 0, nil, damaged(l.off, "bad length")
 	}
 	if err := l.have(headLen + n + sumLen); err != nil {

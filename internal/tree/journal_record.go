@@ -10,7 +10,7 @@ import (
 
 // A record is
 //
-//	length   3 bytes, of kind and payload
+//	length   4 bytes, of kind and payload
 //	parity   1 byte, of the length: a damaged length must not pass for a record that the file's end cut short
 //	kind     1 byte
 //	payload
@@ -18,10 +18,10 @@ import (
 //
 // Numbers are little endian. Those of nodes are hashes and have eight bytes, others are varints.
 const (
-	headLen      = 4
+	headLen      = 5
 	sumLen       = 4
-	maxRecord    = 1<<24 - 1 // head and kind included
-	parityOfZero = 0x5a      // so that zeros are no record
+	maxRecord    = 1 << 28 // head and kind included; a batch may have all trees of a large changelist
+	parityOfZero = 0x5a    // so that zeros are no record
 )
 
 // The kinds of records.
@@ -45,17 +45,23 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // open begins a record; its payload is appended next.
-func open(b []byte, kind byte) []byte { return append(b, 0, 0, 0, 0, kind) }
+func open(b []byte, kind byte) []byte { return append(b, 0, 0, 0, 0, 0, kind) }
 
 // seal ends the record that began at an offset of b. The caller looks whether it is longer than maxRecord.
 func seal(b []byte, at int) []byte {
-	n := len(b) - at - headLen
-	b[at], b[at+1], b[at+2] = byte(n), byte(n>>8), byte(n>>16)
-	b[at+3] = parity(b[at:])
+	head := b[at : at+headLen]
+	binary.LittleEndian.PutUint32(head, uint32(len(b)-at-headLen))
+	head[headLen-1] = parity(head)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], castagnoli))
 }
 
-func parity(head []byte) byte { return head[0] ^ head[1] ^ head[2] ^ parityOfZero }
+func parity(head []byte) byte { return head[0] ^ head[1] ^ head[2] ^ head[3] ^ parityOfZero }
+
+// length returns the length of a record's kind and payload; false if the head is damaged.
+func length(head []byte) (n int, ok bool) {
+	n = int(binary.LittleEndian.Uint32(head))
+	return n, head[headLen-1] == parity(head) && 0 < n && n <= maxRecord
+}
 
 func appendStart(b []byte, off int64, nodes int) []byte {
 	at := len(b)

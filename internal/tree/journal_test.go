@@ -221,7 +221,7 @@ func TestJournalCutsATornTail(t *testing.T) {
 		f := fileWith(t, head, log[:n])
 		j, r, err := tree.LoadJournal(f)
 		if err != nil {
-			if n < 18 && errors.Is(err, tree.ErrJournalCorrupt) { // the start of the generation; the header is written after it
+			if n < tree.StartLen && errors.Is(err, tree.ErrJournalCorrupt) { // the start of the generation; the header is written after it
 				continue
 			}
 			t.Fatalf("cut to %d: %v", n, err)
@@ -279,7 +279,7 @@ func wantDamage(t *testing.T, err error, off int64) {
 func recordStarts(log []byte) []int64 {
 	out := make([]int64, len(log))
 	for at := 0; at < len(log); {
-		n := 4 + int(log[at]) + int(log[at+1])<<8 + int(log[at+2])<<16 + 4
+		n := tree.Length(log[at:])
 		for i := range n {
 			out[at+i] = int64(at)
 		}
