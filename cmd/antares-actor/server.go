@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/cache"
 	"github.com/antares-actor/antares-actor/fusebridge"
 	"github.com/antares-actor/antares-actor/internal/control"
 	"github.com/antares-actor/antares-actor/internal/keeper"
@@ -86,7 +87,7 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 	s.announce(log, m, takesOver(s.session))
 	defer s.reportProgress(m, log)()
 	defer s.warmUp(m, log)()
-	if err := s.untilDone(ctx, m, log); err != nil {
+	if err := s.untilDone(ctx, m, p.store, log); err != nil {
 		return err
 	}
 	s.record.remove()
@@ -182,7 +183,7 @@ func commitOf(m *actors.Mount) string {
 var errHandedOver = errors.New("handed over")
 
 // untilDone returns when the mount is gone, or with errHandedOver when another process is to serve it.
-func (s *server) untilDone(ctx context.Context, m *actors.Mount, log *slog.Logger) error {
+func (s *server) untilDone(ctx context.Context, m *actors.Mount, store *cache.Store, log *slog.Logger) error {
 	var orders <-chan keeper.Order
 	if s.link != nil {
 		orders = s.link.Orders()
@@ -200,6 +201,9 @@ func (s *server) untilDone(ctx context.Context, m *actors.Mount, log *slog.Logge
 			}
 			if o != keeper.Handover {
 				continue
+			}
+			if store != nil {
+				store.Sync() // what waits for the disk would be fetched again
 			}
 			if err := m.HandOver(context.Background()); err != nil { // the keeper's patience ends first
 				log.Info("handed over with requests under way", slog.Any("error", err))

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/antares-actor/antares-actor/actors"
+	"github.com/antares-actor/antares-actor/internal/object"
 	"github.com/antares-actor/antares-actor/internal/testfs"
 )
 
@@ -67,6 +70,20 @@ func TestUpgradeInPlace(t *testing.T) {
 	install(t, path, program)
 	run("upgrade", point).OK()
 	wantContent(t, point+"/foo.txt", "2\n")
+}
+
+// What was fetched a moment ago waits for the disk.
+func TestAnUpgradeKeepsWhatWasFetched(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + helloRepo(t).Dir})
+	wantContent(t, m.Path("foo.txt"), "2\n")
+	lab.Actor("upgrade", m.Point).OK()
+	id := object.Sum(object.Blob, []byte("2\n"))
+	dir := strings.TrimSpace(lab.Actor("cache", "path").OK())
+	if path := filepath.Join(dir, "objects", id.String()[:2], id.String()[2:]); !slices.Contains(objectFiles(t, dir), path) {
+		t.Errorf("%s is not there", path)
+	}
 }
 
 func TestUpgradeOfWhatCannotBe(t *testing.T) {
