@@ -145,3 +145,18 @@ func TestEphemeralRemovesNoMoreThanItsOwn(t *testing.T) {
 		t.Errorf("another mount's changes: %v", err)
 	}
 }
+
+// TestTheServerHasNoLimitOnTheSizeOfFiles: the limit of whoever mounts is for what he writes himself.
+func TestTheServerHasNoLimitOnTheSizeOfFiles(t *testing.T) {
+	t.Parallel()
+	lab := suite.New(t)
+	out := lab.Run(testfs.Command{}, "bash", "-euc", `
+		ulimit -S -f 64
+		"$0" run --origin "$1" --upper "$2" -- bash -euc '
+			head -c 1000000 /dev/zero 2>/dev/null > limited || stat -c %s limited
+			ulimit -S -f unlimited; head -c 1000000 /dev/zero > big; truncate -s 2M long; stat -c %s big long'`,
+		lab.Program(), "git:"+helloRepo(t).Dir, lab.Path("upper")).OK()
+	if out != "65536\n1000000\n2097152\n" {
+		t.Errorf("sizes %q", out)
+	}
+}

@@ -56,6 +56,7 @@ func (s *server) serve(ctx context.Context, mountpoint string) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(minProcs, runtime.NumCPU()))
 	}
+	liftFileSize()
 	mounting := ctx
 	if takesOver(s.session) {
 		mounting = context.WithoutCancel(ctx) // a signal unmounts it then
@@ -246,4 +247,16 @@ func endSignals() []os.Signal {
 		return []os.Signal{unix.SIGINT, unix.SIGTERM}
 	}
 	return []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP}
+}
+
+// liftFileSize takes away the limit on the size of files that this process has from whoever mounted: what is written in the mount
+// is under the writer's own, and content and journal are nobody's. Without the privilege the hard limit stays.
+func liftFileSize() {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_FSIZE, &limit) != nil || limit.Cur == unix.RLIM_INFINITY {
+		return
+	}
+	if unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}) != nil {
+		_ = unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: limit.Max, Max: limit.Max})
+	}
 }
