@@ -58,7 +58,7 @@ func (d *dicfuse) receive(msg any) {
 	case *stopSizing:
 		d.core.loader.Tell(&abandon{Waiters: []waiter{d.sizing((*readSizes)(m))}})
 	case *redirected:
-		d.core.pins.redirected[m.Node] = struct{}{}
+		d.redirected(m.Node)
 	case *switchTo:
 		d.core.pins.queue = append(d.core.pins.queue, m)
 		d.next()

@@ -240,10 +240,20 @@ func (d *dicfuse) prepared(m *prepared) {
 	all.finish()
 }
 
+// redirected has a directory that was just given a redirect laid out by the switch that is under way: it may be on its way from a
+// directory to which that has not come yet, to one that it has left.
+func (d *dicfuse) redirected(n *tree.Node) {
+	p := d.core.pins
+	p.redirected[n] = struct{}{}
+	if run := p.running; run != nil && run.pin != nil { // it is published
+		run.rebase(&rebase{Node: n})
+	}
+}
+
 // settled ends a switch.
 func (d *dicfuse) settled(m *settled) {
 	p := d.core.pins
-	if p.running != m.run {
+	if p.running != m.run || m.run.pending.Load() > 0 { // another one comes when that is done
 		return
 	}
 	p.running = nil
