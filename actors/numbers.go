@@ -57,5 +57,8 @@ func (r *region) renumber(m *renumber) {
 		ino = r.core.freeIno(tree.UpperIno(s.UpperIno))
 	}
 	e.Node = tree.NewNode(ino, e.Node.Owner, e.Node.Type, tree.Place{Parent: m.Parent, Name: m.Name}, s)
+	if s.Below != nil && s.Below.Redirect != "" {
+		r.core.dicfuseActor.Tell(&redirected{Node: e.Node})
+	}
 	m.finish(r.show(m.Parent, e))
 }

@@ -17,6 +17,11 @@ func movedCommits() option {
 			files["a/deep/new.txt"] = file{object.ModeFile, "new\n"}
 			delete(files, "a/deep/big.bin")
 		},
+		"without": func(files map[string]file) {
+			for _, name := range []string{"a/one.txt", "a/two.txt", "a/link", "a/deep/x/y.txt", "a/deep/big.bin"} {
+				delete(files, name)
+			}
+		},
 	})
 }
 
@@ -46,4 +51,23 @@ func TestADirectoryMovesWhileTheMountIsSwitched(t *testing.T) {
 			r.wantSameAfterRemount()
 		})
 	}
+}
+
+// TestADirectoryWithAnotherNumberIsSwitched: a directory was renamed, and its number is that of the origin's at its old name, by
+// which the kernel knows that one.
+func TestADirectoryWithAnotherNumberIsSwitched(t *testing.T) {
+	r := newRig(t, movedCommits())
+	check(t, firstError(r.rename("a", "z", 0), r.mkdir("a")))
+	r.switchTo("without")
+	check(t, r.rmdir("a")) // the commit has no such name to hide
+	r.forgetAll()
+	r.switchTo("")
+	if r.ino("a") == r.ino("z") {
+		t.Error("two directories have one number")
+	}
+	r.wantText("z/deep/x/y.txt", "y\n")
+	r.switchTo("second")
+	r.wantText("z/deep/x/y.txt", "second\n")
+	r.wantText("a/deep/x/y.txt", "second\n")
+	r.wantSameAfterRemount()
 }
