@@ -207,18 +207,41 @@ func TestLookupKnownNeverWaits(t *testing.T) {
 	}
 }
 
+// TestForget: the kernel knows a number until it has given back each lookup that was counted, and not one less, whatever became
+// of the name.
 func TestForget(t *testing.T) {
-	r := newRig(t)
-	r.wantText("a/one.txt", "one\n")
-	ino := r.ino("a/one.txt")
-	r.forgetAll()
-	if n := r.fs.core.index.Len(); n != 1 {
-		t.Errorf("%d numbers are known, want the root's alone", n)
-	}
-	_, err := r.fs.Getattr(nobodyWaits, ino)
-	wantErr(t, "a forgotten number", err, ErrStale)
-	if again := r.ino("a/one.txt"); again != ino {
-		t.Errorf("number %d became %d", ino, again)
+	for name, opts := range map[string][]option{"without a journal": nil, "with one": {withSession}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, opts...)
+			check(t, firstError(r.write("made", "made"), r.write("unlinked", "unlinked")))
+			for range 3 {
+				r.wantText("a/one.txt", "one\n")
+				r.wantText("made", "made")
+			}
+			inos := map[string]uint64{"one\n": r.ino("a/one.txt"), "made": r.ino("made"), "unlinked": r.ino("unlinked")}
+			check(t, r.unlink("unlinked"))
+			for text, ino := range inos {
+				for ; r.known[ino] > 0; r.known[ino]-- {
+					p := make([]byte, 20)
+					if n, err := r.fs.Read(nobodyWaits, ino, p, 0); err != nil || string(p[:n]) != text {
+						t.Errorf("%q reads %q, %v while %d lookups are left", text, p[:n], err, r.known[ino])
+					}
+					r.fs.Forget(ino, 1)
+				}
+				_, err := r.fs.Getattr(nobodyWaits, ino)
+				wantErr(t, "a forgotten number", err, ErrStale)
+			}
+			r.forgetAll()
+			if n := r.fs.core.index.Len(); n != 1 {
+				t.Errorf("%d numbers are known, want the root's alone", n)
+			}
+			r.orphansBecome(0)
+			for path, ino := range map[string]uint64{"a/one.txt": inos["one\n"], "made": inos["made"]} {
+				if again := r.ino(path); again != ino {
+					t.Errorf("%s: number %d became %d", path, ino, again)
+				}
+			}
+		})
 	}
 }
 
