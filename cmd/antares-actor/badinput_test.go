@@ -194,6 +194,11 @@ func TestRefusedMountsLeaveNoDefaultDirectories(t *testing.T) {
 	wantRefusal(t, lab, refusal{2, []string{`"nope"`}}, "run", "--origin", "git:"+repo.Dir, "--rev", "nope", "--", "true")
 	wantRefusal(t, lab, refusal{2, []string{`"nope"`}}, "mount", "--origin", "git:"+repo.Dir, "--rev", "nope", lab.Mkdir("mnt"))
 	wantRefusal(t, lab, refusal{3, []string{"mnt-missing"}}, "mount", "--origin", "git:"+repo.Dir, lab.Path("mnt-missing"))
+	// What is found out only when upper and its work directory have been made:
+	for _, way := range []string{"run", "mount"} {
+		args := []string{way, "--origin", "git:" + repo.Dir, "--lower", "dir:/nonexistent", "--", map[string]string{"run": "true", "mount": lab.Path("mnt")}[way]}
+		wantRefusal(t, lab, refusal{2, []string{"/nonexistent", "dir:PATH"}}, args...)
+	}
 }
 
 func TestBadCommandLinesAreRefused(t *testing.T) {
