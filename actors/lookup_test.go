@@ -221,15 +221,7 @@ func TestForget(t *testing.T) {
 			inos := map[string]uint64{"one\n": r.ino("a/one.txt"), "made": r.ino("made"), "unlinked": r.ino("unlinked")}
 			check(t, r.unlink("unlinked"))
 			for text, ino := range inos {
-				for ; r.known[ino] > 0; r.known[ino]-- {
-					p := make([]byte, 20)
-					if n, err := r.fs.Read(nobodyWaits, ino, p, 0); err != nil || string(p[:n]) != text {
-						t.Errorf("%q reads %q, %v while %d lookups are left", text, p[:n], err, r.known[ino])
-					}
-					r.fs.Forget(ino, 1)
-				}
-				_, err := r.fs.Getattr(nobodyWaits, ino)
-				wantErr(t, "a forgotten number", err, ErrStale)
+				r.wantKnownToTheLast(ino, text)
 			}
 			r.forgetAll()
 			if n := r.fs.core.index.Len(); n != 1 {
@@ -243,6 +235,20 @@ func TestForget(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wantKnownToTheLast gives back the lookups of a file one by one. Until the last one it can be read by its number.
+func (k *kernel) wantKnownToTheLast(ino uint64, text string) {
+	k.t.Helper()
+	for ; k.known[ino] > 0; k.known[ino]-- {
+		p := make([]byte, 20)
+		if n, err := k.fs.Read(nobodyWaits, ino, p, 0); err != nil || string(p[:n]) != text {
+			k.t.Errorf("%q reads %q, %v while %d lookups are left", text, p[:n], err, k.known[ino])
+		}
+		k.fs.Forget(ino, 1)
+	}
+	_, err := k.fs.Getattr(nobodyWaits, ino)
+	wantErr(k.t, "a forgotten number", err, ErrStale)
 }
 
 func TestForgetClosesTheDescriptor(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -304,6 +305,10 @@ func TestNodesOutliveTheirProcess(t *testing.T) {
 	_, err = r.fs.Write(nobodyWaits, held["only\n"], []byte("O"), 0, false)
 	check(t, err)
 	r.orphansBecome(4)
+	r.wantKnownToTheLast(r.ino("a/two.txt"), "two\n")
+	for text, ino := range held {
+		r.wantKnownToTheLast(ino, strings.Replace(text, "only", "Only", 1))
+	}
 	r.forgetAll()
 	r.orphansBecome(0)
 	if n := r.fs.core.index.Len(); n != 1 {
