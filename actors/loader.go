@@ -65,7 +65,7 @@ func (l *loader) receive(msg any) {
 func (l *loader) failed(msg any) {
 	switch m := msg.(type) {
 	case *fetch:
-		m.Done(outcome{Err: ErrPanic})
+		m.answer(outcome{Err: ErrPanic})
 	case *fetched: // its waiters are still parked, and will fetch again
 		l.release(m.Flight)
 	}
@@ -141,7 +141,7 @@ func (l *loader) answerSizes(f *flight) {
 	rest := f.waiters[:0:0]
 	for _, w := range f.waiters {
 		if q, ok := w.(*fetch); ok && q.Want == wantSizes && !q.Ahead {
-			q.Done(outcome{Sizes: []int64{f.size}})
+			q.answer(outcome{Sizes: []int64{f.size}})
 			continue
 		}
 		rest = append(rest, w)

@@ -58,10 +58,17 @@ func (m *fetch) key() fetchKey {
 	return k
 }
 
-func (m *fetch) from() *source    { return m.Source }
-func (m *fetch) ahead() bool      { return m.Ahead }
-func (m *fetch) whole() bool      { return m.Want != wantSmall && m.Want != wantSizes }
-func (m *fetch) answer(o outcome) { m.Done(o) }
+func (m *fetch) from() *source { return m.Source }
+func (m *fetch) ahead() bool   { return m.Ahead }
+func (m *fetch) whole() bool   { return m.Want != wantSmall && m.Want != wantSizes }
+
+// answer counts once: a fetch that is answered because of a panic may wait still, and then comes again.
+func (m *fetch) answer(o outcome) {
+	if !m.over {
+		m.over = true
+		m.Done(o)
+	}
+}
 
 func (m *fetch) same(other waiter) bool {
 	o, ok := other.(*fetch)

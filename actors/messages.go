@@ -266,6 +266,7 @@ type (
 		Ahead  bool           // nobody waits for it
 		For    any            // what it is about, by which it can be abandoned; or nil
 		Done   func(outcome)
+		over   bool // it was answered; the loader's
 	}
 	// abandon takes Waiters back: whoever waited for them has gone.
 	abandon struct{ Waiters []waiter }

@@ -92,6 +92,23 @@ func TestWarmEndsWithItsCallerAndWithTheMount(t *testing.T) {
 	}
 }
 
+// TestAPanicAnswersAWarmOnce: what the loader was about to take on, or had taken on, is not answered again when it comes.
+func TestAPanicAnswersAWarmOnce(t *testing.T) {
+	for when, after := range map[string]bool{"before": false, "after": true} {
+		t.Run(when, func(t *testing.T) {
+			var sab saboteur
+			r := newRig(t, withProbe(sab.probe))
+			root := func(p WarmProgress) {
+				if p.Trees == 1 && !sab.hit() {
+					sab.arm("loader *actors.fetch", after) // what is in it is asked for next
+				}
+			}
+			wantErr(t, "with a panic", r.mount.Warm(t.Context(), []string{"**"}, root), ErrPanic)
+			check(t, r.mount.Warm(t.Context(), []string{"**"}, nil))
+		})
+	}
+}
+
 func TestDemandGoesBeforeWarm(t *testing.T) {
 	files, blobs, ids := manyFiles("d", 300)
 	r := newRig(t, withFiles(files), withFetches(4))
