@@ -75,18 +75,20 @@ func (l *limit) done(took time.Duration, o outcome, running int) {
 		return
 	}
 	l.samples = 0
+	most := l.most
+	if l.usual > slow*l.best+slowSlack {
+		most = min(most, slowMost)
+	}
 	switch {
-	case l.usual > slow*l.best+slowSlack:
-		if l.now > slowMost {
-			l.cut(slowCut, slowMost)
-		}
+	case l.now > float64(most):
+		l.cut(slowCut, float64(most))
 	case running >= l.places():
-		l.now = min(l.now+1, float64(l.most))
+		l.now = min(l.now+1, float64(most))
 	}
 }
 
-func (l *limit) cut(to float64, least int) {
+func (l *limit) cut(to, least float64) {
 	l.ignore = l.places()
-	l.now = max(l.now*to, float64(least))
+	l.now = max(l.now*to, least)
 	l.samples = 0
 }

@@ -47,6 +47,26 @@ func TestTheLimitFollowsTheOrigin(t *testing.T) {
 	}
 }
 
+// TestSlownessKeepsNobodyAtOnePlace: trouble brings the limit down to one, from where it rises though answers are slow, since that
+// may be this machine.
+func TestSlownessKeepsNobodyAtOnePlace(t *testing.T) {
+	for most, want := range map[int]int{64: slowMost, 8: 8} {
+		l := newLimit(most)
+		for range 1000 {
+			l.done(time.Millisecond, outcome{Asked: true}, l.places())
+		}
+		for range 500 {
+			l.done(time.Millisecond, outcome{Asked: true, Err: remote.ErrUnavailable}, l.places())
+		}
+		for range 1500 {
+			l.done(100*time.Millisecond, outcome{Asked: true}, l.places())
+		}
+		if l.places() != want {
+			t.Errorf("%d places of %d at an origin that is slow after an outage, want %d", l.places(), most, want)
+		}
+	}
+}
+
 func TestTheLimitTakesNoticeOnlyOfWhatTheOriginDoes(t *testing.T) {
 	l := newLimit(16)
 	for _, o := range []outcome{
