@@ -140,6 +140,8 @@ func TestLocalLayersShowAsOne(t *testing.T) {
 		{"a redirect out of the layer leads nowhere", []string{"r:a>/../etc r:b>.. r:c>x/y r:d>/x//y f:d/e", "d:x/y"}, "d:x",
 			"a=0/a b=0/b c=0/c d=0/d x=1/x#"},
 		{"a redirect that leads nowhere shows what is there", []string{"r:a>/none"}, "", "a=0/a"},
+		{"a redirect that no file can have as its name leads nowhere", []string{"r:a>/" + strings.Repeat("n", 300) + " r:b>/\x00 f:c", "d:x"}, "",
+			"a=0/a b=0/b c=0/c x=1/x"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -169,7 +169,7 @@ func wellFormed(to string) bool {
 	path := strings.TrimPrefix(to, "/")
 	names := strings.Split(path, "/")
 	return (path != to || len(names) == 1) && !slices.ContainsFunc(names, func(name string) bool {
-		return name == "" || name == "." || name == ".."
+		return object.CheckName(name) != nil
 	})
 }
 
