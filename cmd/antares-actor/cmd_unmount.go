@@ -27,7 +27,7 @@ status 3).`,
 }
 
 // unmountAndWait unmounts, then waits for the server to end, so that upper can be used again. errKept if another mount name
-// space keeps it.
+// space keeps it, errEnding if ctx ends before the server.
 func unmountAndWait(ctx context.Context, mountpoint string) error {
 	m, err := fusebridge.Find(mountpoint)
 	if err != nil {
@@ -43,7 +43,10 @@ func unmountAndWait(ctx context.Context, mountpoint string) error {
 	ended := func() bool { // an engine whose keeper was killed a moment ago is on its own
 		return waitForExit(ctx, served.PID, endPatience) && waitForExit(ctx, served.Engine, endPatience)
 	}
-	for !ended() && ctx.Err() == nil {
+	for !ended() {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %s is unmounted, but its server has not ended (pid %d): %w", errEnding, mountpoint, served.PID, ctx.Err())
+		}
 		if others := fusebridge.Elsewhere(m.Device); len(others) > 0 {
 			return fmt.Errorf("%w: %s is unmounted here, but its server goes on (pid %d): %s",
 				errKept, mountpoint, served.PID, fusebridge.Describe(others))

@@ -22,6 +22,8 @@ var (
 	errUsage = errors.New("bad input")
 	errBind  = errors.New("cannot listen")
 	errKept  = errors.New("mounted elsewhere")
+	// errEnding is of a server that was not waited for.
+	errEnding = errors.New("interrupted")
 )
 
 // commandStatus is how a command that "run" ran ended; "run" ends the same way and says nothing of its own.
@@ -49,6 +51,7 @@ var exitCodes = []struct {
 	{actors.ErrMount, exitMount},
 	{actors.ErrBusy, exitMount},
 	{errKept, exitMount},
+	{errEnding, exitMount},
 	{errNotUpgraded, exitMount},
 	{actors.ErrNotTaken, exitMount},
 	{actors.ErrUnmounted, exitMount},

@@ -172,6 +172,24 @@ func TestALongMountpointIsKnown(t *testing.T) {
 	m.Unmount()
 }
 
+// TestAnInterruptedUnmountIsNoSuccess: the server may still hold upper then.
+func TestAnInterruptedUnmountIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	repo := helloRepo(t)
+	lab := suite.New(t)
+	m := lab.Mount(testfs.Spec{Origin: "git:" + repo.Dir})
+	check(t, unix.Kill(m.PID, unix.SIGSTOP))
+	t.Cleanup(func() { _ = unix.Kill(m.PID, unix.SIGCONT) })
+	cmd := lab.Background("", lab.Program(), "unmount", m.Point)
+	await(t, "it is unmounted", func() bool { return !m.Mounted() })
+	check(t, cmd.Process.Signal(unix.SIGINT))
+	if err := cmd.Wait(); fmt.Sprint(err) != "exit status 3" {
+		t.Errorf("unmount ended with %v, want status 3", err)
+	}
+	check(t, unix.Kill(m.PID, unix.SIGCONT))
+	m.Ended()
+}
+
 // TestAPasswordIsNotShownToOthers: the record of a mount can be read by all.
 func TestAPasswordIsNotShownToOthers(t *testing.T) {
 	t.Parallel()
