@@ -123,7 +123,7 @@ func (f *flight) wanted(ctx context.Context, wait time.Duration) bool {
 	return closed(f.content)
 }
 
-// start runs a fetch in a worker, which sends one fact back, and another one before if it learns a size.
+// start runs a fetch in a worker, which sends one fact back, and another one before if it learns the size of a large blob.
 func (l *loader) start(f *flight) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	f.cancel, f.began = cancel, f.urgent

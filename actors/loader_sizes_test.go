@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/antares-actor/antares-actor/internal/object"
@@ -25,6 +26,26 @@ func (o batched) Sizes(ctx context.Context, ids []object.ID) ([]int64, error) {
 		sizes[i] = n
 	}
 	return sizes, nil
+}
+
+// TestASizeIsNotToldBeforeItIsProved: an origin that sends half of a file as if it were all leaves no half file behind.
+func TestASizeIsNotToldBeforeItIsProved(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef", smallBlob/16)
+	r := newRig(t, withFiles(map[string]file{"d/f": {object.ModeFile, text}}))
+	id := r.objectOf("d/f")
+	serve := func(text string) {
+		r.origin.mu.Lock()
+		defer r.origin.mu.Unlock()
+		r.origin.objects[id] = []byte(text)
+	}
+	serve(text[:smallBlob/2])
+	_, err := r.lookup("d/f")
+	wantErr(t, "half a file", err, ErrOrigin)
+	serve(text)
+	if a, err := r.lookup("d/f"); err != nil || a.Size != smallBlob {
+		t.Errorf("%d bytes, %v", a.Size, err)
+	}
+	r.wantText("d/f", text)
 }
 
 // A size that is remembered must not be the answer to a request for several.

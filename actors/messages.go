@@ -306,7 +306,7 @@ type (
 		Outcome outcome
 		Took    time.Duration
 	}
-	// sizeLearnt says how large a blob is whose content is still coming, or will not come.
+	// sizeLearnt says how large a large blob is whose content is still coming, or will not come.
 	sizeLearnt struct {
 		Flight *flight
 		Size   int64

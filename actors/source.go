@@ -155,7 +155,7 @@ func (s *source) blob(ctx context.Context, id object.ID) error {
 }
 
 // askBlob brings a blob into the store if it is small, or if content says, after a wait at most, that it is wanted however
-// large. It tells a size as soon as it knows one that the store did not.
+// large. It tells the size of a large one as soon as that is known; that of a small one is proved by the content first.
 func (s *source) askBlob(ctx context.Context, id object.ID, content func(context.Context, time.Duration) bool, learnt func(int64)) outcome {
 	if size, ok := s.content.Size(id); ok {
 		return outcome{Sizes: []int64{size}}
@@ -170,11 +170,11 @@ func (s *source) askBlob(ctx context.Context, id object.ID, content func(context
 		return outcome{Asked: true, Err: s.trouble("blob", id.String(), err)}
 	}
 	defer func() { _ = b.Close() }()
-	if b.Size >= 0 {
+	if b.Size > smallBlob {
 		learnt(b.Size)
-	}
-	if b.Size > smallBlob && !content(ctx, s.linger) {
-		return outcome{Sizes: []int64{b.Size}, Asked: true, Unread: true}
+		if !content(ctx, s.linger) {
+			return outcome{Sizes: []int64{b.Size}, Asked: true, Unread: true}
+		}
 	}
 	n, err := s.store(id, b)
 	return outcome{Sizes: []int64{n}, Bytes: n, Asked: true, Err: err}
