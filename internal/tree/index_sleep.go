@@ -9,8 +9,8 @@ type Gone struct {
 	Dormant *Dormant // nil if it was awake
 }
 
-// Attach has the index record each lookup that it counts. Before the index is shared.
-func (x *Index) Attach(j *Journal) { x.journal, x.ordered = j, true }
+// Attach has the index record each lookup that it counts; with nil nothing. Before the index is shared.
+func (x *Index) Attach(j *Journal) { x.journal, x.ordered = j, x.ordered || j != nil }
 
 // Sleep gives the index what a journal says: the nodes, dormant, and what requests counted. They are the index's from now
 // on. Before the index is shared; the root must not be among the nodes.
