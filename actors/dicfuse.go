@@ -102,8 +102,8 @@ func (d *dicfuse) failed(msg any) {
 		m.To.Tell(&treeFetched{Dir: m.Dir, For: m.For, Err: ErrPanic})
 	case *readSizes:
 		m.To.Tell(&sized{Nodes: m.Nodes, Err: ErrPanic})
-	case *redirected:
-		d.core.pins.redirected[m.Node] = struct{}{}
+	case *redirected: // it can be done twice
+		d.redirected(m.Node)
 	case *switchTo:
 		d.drop(m)
 	case *prepared:
