@@ -220,6 +220,10 @@ func (r *region) severed(m *severed) {
 		r.await(dir, again)
 		return
 	}
+	if r.another(m) {
+		r.relaid(m.Laid)
+		return
+	}
 	o := overlay{region: r, upperHalf: upperHalf{core: r.core, dir: dir}, now: m.Laid.Names, cut: m.Cut, pin: again.Switch.pin}
 	defer o.close()
 	t, err := o.table(m.Laid.Below)
@@ -239,6 +243,18 @@ func (r *region) severed(m *severed) {
 		again.Switch.retree(n)
 	}
 	r.laid(again, nil)
+}
+
+// another tells whether the directory has a table with nodes that copy-up was not told of: it was read anew, or a node replaced by
+// one with another number. They would be kept as they are, of the old commit.
+func (r *region) another(m *severed) bool {
+	for e := range m.Laid.For.Dir.LastTable().After(0) {
+		cut, rebase := fate(e.Node, m.Laid.Names[e.Name])
+		if done := m.Cut[e.Node] && e.Node.State().Orphan; rebase || cut && !done {
+			return true
+		}
+	}
+	return false
 }
 
 // vacated has a directory that lost its name to a switch show nothing, as one that rmdir took away.

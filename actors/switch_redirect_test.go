@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/antares-actor/antares-actor/internal/object"
+	"github.com/antares-actor/antares-actor/internal/tree"
 )
 
 // movedCommits has commits that differ in directories that are renamed.
@@ -69,5 +70,31 @@ func TestADirectoryWithAnotherNumberIsSwitched(t *testing.T) {
 	r.switchTo("second")
 	r.wantText("z/deep/x/y.txt", "second\n")
 	r.wantText("a/deep/x/y.txt", "second\n")
+	r.wantSameAfterRemount()
+}
+
+// TestATableThatIsReadAnewDuringASwitch: copy-up has cut off the nodes of the one before, and the new one has others.
+func TestATableThatIsReadAnewDuringASwitch(t *testing.T) {
+	var armed atomic.Bool
+	r := newRig(t, withCommits(map[string]func(map[string]file){"second": nextCommit}), withProbe(func(_ string, msg any) func() {
+		if m, ok := msg.(*sever); ok && armed.CompareAndSwap(true, false) {
+			dir := m.Laid.For.Dir
+			var others []tree.Entry
+			for e := range dir.Table().After(0) {
+				if n := e.Node; !n.IsDir() {
+					e.Node = tree.NewNode(n.Ino, n.Owner, n.Type, *n.Place(), *n.State())
+				}
+				others = append(others, e)
+			}
+			table, err := tree.NewTable(others)
+			check(t, err)
+			dir.SetTable(table)
+		}
+		return nil
+	}))
+	r.snapshot()
+	r.forgetAll()
+	armed.Store(true)
+	r.switchTo("second")
 	r.wantSameAfterRemount()
 }
