@@ -45,6 +45,7 @@ func (c *copyUp) build(n *tree.Node) {
 
 // plan gathers what the copy of a node is made of; ErrNotLoaded if it is not all here.
 func (c *copyUp) plan(n *tree.Node) (p plan, err error) {
+	c.proveSize(n)
 	s, keep, j := n.State(), keepAll, c.jobs[n]
 	if j != nil {
 		keep = j.keep
@@ -77,6 +78,20 @@ func (c *copyUp) plan(n *tree.Node) (p plan, err error) {
 		return c.plan(n)
 	}
 	return p, err
+}
+
+// proveSize takes the size of a file of the origin from its content, if that is here: what an origin announces of a large one
+// is believed until then, and may have been wrong. Nothing must be cut off for that.
+func (c *copyUp) proveSize(n *tree.Node) {
+	s := *n.State()
+	if s.Size == tree.UnknownSize || s.Object.IsZero() || n.Type != unix.S_IFREG {
+		return
+	}
+	if size, ok := c.core.source.content.Size(s.Object); ok && size != s.Size {
+		s.Size = size
+		n.SetState(s)
+		c.core.notifier.Tell(&invalidateInode{Ino: n.Ino})
+	}
 }
 
 // stageAll builds the copies and makes them durable. An error leaves none behind.

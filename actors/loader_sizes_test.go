@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -46,6 +47,33 @@ func TestASizeIsNotToldBeforeItIsProved(t *testing.T) {
 		t.Errorf("%d bytes, %v", a.Size, err)
 	}
 	r.wantText("d/f", text)
+}
+
+// The size of a large file is told as it was announced, and may be wrong: a copy has all of the file nevertheless.
+func TestACopyIsNotCutToASizeThatWasAnnounced(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef", smallBlob/8)
+	for name, announced := range map[string]string{"too small": text[:smallBlob+16], "too large": text + text} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, withFiles(map[string]file{"d/f": {object.ModeFile, text}}))
+			id := r.objectOf("d/f")
+			serve := func(text string) {
+				r.origin.mu.Lock()
+				defer r.origin.mu.Unlock()
+				r.origin.objects[id] = []byte(text)
+			}
+			serve(announced)
+			if a, err := r.lookup("d/f"); err != nil || a.Size != int64(len(announced)) {
+				t.Fatalf("%d bytes, %v", a.Size, err)
+			}
+			serve(text)
+			check(t, r.writeAt("d/f", "X", 0))
+			if got, err := r.read("d/f"); err != nil || got != "X"+text[1:] {
+				t.Errorf("%d bytes are read, %v", len(got), err)
+			}
+			told := fmt.Sprint("inode ", r.ino("d/f"))
+			waitFor(t, "word to the kernel", func() bool { return r.bridge.last().wasTold(told) })
+		})
+	}
 }
 
 // A size that is remembered must not be the answer to a request for several.
