@@ -111,6 +111,7 @@ type (
 	adopt struct {
 		Rename *rename
 		Entry  tree.Entry
+		Before *tree.Table // of the new parent, which Entry was made for
 	}
 )
 

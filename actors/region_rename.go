@@ -29,7 +29,8 @@ func (r *region) rename(m *rename) {
 		return
 	}
 	n := r.core.index.Canonical(from.Node)
-	to, replaces := m.NewParent.Table().Lookup(m.NewName)
+	before := m.NewParent.Table()
+	to, replaces := before.Lookup(m.NewName)
 	var target *tree.Node
 	if replaces {
 		target = r.core.index.Canonical(to.Node)
@@ -43,7 +44,7 @@ func (r *region) rename(m *rename) {
 		return
 	}
 	if m.Flags&unix.RENAME_EXCHANGE != 0 {
-		r.exchange(m, from, to, n, target)
+		r.exchange(m, from, to, n, target, before)
 		return
 	}
 	if target != nil && target.IsDir() {
@@ -65,7 +66,7 @@ func (r *region) rename(m *rename) {
 	if target != nil && !r.detached(m, target) {
 		return
 	}
-	r.renameNow(m, from, to, n, target)
+	r.renameNow(m, from, to, n, target, before)
 }
 
 // fixed tells whether a node stays where it is: a directory with a lower half, in a mount that makes no redirects.
@@ -160,7 +161,7 @@ func release(files []*upper.File) {
 }
 
 // renameNow does the rename and hands the new parent's half on.
-func (r *region) renameNow(m *rename, from, to tree.Entry, n, target *tree.Node) {
+func (r *region) renameNow(m *rename, from, to tree.Entry, n, target *tree.Node, before *tree.Table) {
 	covered, err := r.move(m, from, to, n, target)
 	if err != nil {
 		if target == nil {
@@ -171,7 +172,7 @@ func (r *region) renameNow(m *rename, from, to tree.Entry, n, target *tree.Node)
 		return
 	}
 	m.OldParent.SetTable(m.OldParent.Table().Without(m.OldName))
-	r.hand(&adopt{Rename: m, Entry: tree.Entry{Name: m.NewName, Node: n, Covers: covered}})
+	r.hand(&adopt{Rename: m, Entry: tree.Entry{Name: m.NewName, Node: n, Covers: covered}, Before: before})
 }
 
 // move renames on disk and publishes where the two nodes are now. covered says that the origin has the new name.
@@ -252,15 +253,24 @@ func (r *region) hand(a *adopt) {
 		owner.Tell(a)
 		return
 	}
+	a.Before = nil // nobody else changes it
 	r.adopt(a)
 }
 
+// adopt shows a rename in its new parent. If a switch laid that out anew meanwhile, it did not know of the entry, nor the entry of
+// what the lower layers have there now: it is laid out once more.
 func (r *region) adopt(a *adopt) {
-	a.Rename.finish(r.show(a.Rename.NewParent, a.Entry))
+	dir := a.Rename.NewParent
+	stale := a.Before != nil && a.Before != dir.Table()
+	err := r.show(dir, a.Entry)
+	if stale && err == nil {
+		r.catchUp(dir)
+	}
+	a.Rename.finish(err)
 }
 
 // exchange swaps two names. Each keeps knowing whether the origin has it.
-func (r *region) exchange(m *rename, from, to tree.Entry, n, target *tree.Node) {
+func (r *region) exchange(m *rename, from, to tree.Entry, n, target *tree.Node, before *tree.Table) {
 	if !r.promotedAll(m, n, target, m.OldParent, m.NewParent) || !r.begin(m, renaming(m, n, target)) {
 		return
 	}
@@ -272,7 +282,7 @@ func (r *region) exchange(m *rename, from, to tree.Entry, n, target *tree.Node) 
 		m.finish(err)
 		return
 	}
-	r.hand(&adopt{Rename: m, Entry: tree.Entry{Name: m.NewName, Node: n, Covers: to.Covers}})
+	r.hand(&adopt{Rename: m, Entry: tree.Entry{Name: m.NewName, Node: n, Covers: to.Covers}, Before: before})
 }
 
 func (r *region) exchangeNow(m *rename, from, to tree.Entry, n, target *tree.Node) error {

@@ -20,6 +20,7 @@ type (
 		Dir      *tree.Node
 		tries    int
 		failures int
+		listed   bool // the directory was listed for it, or could not be
 		late     bool // the switch is over: somebody asks for a directory that could not be laid out in it
 	}
 	// rebase gives a directory that no parent leads to by its name, the root or one with a redirect, its new lower half.
@@ -89,6 +90,11 @@ func (r *region) retree(m *retree) {
 	case len(r.loading[dir]) > 0 && dir.LastTable() == nil:
 		m.tries--
 		r.loading[dir] = append(r.loading[dir], m)
+		return
+	case dir.LastTable() == nil && r.core.unlisted.Load() && !dir.State().Orphan && !m.listed: // a panic may have taken its table
+		m.tries--
+		m.listed = true
+		r.await(dir, m)
 		return
 	case dir.LastTable() == nil || dir.State().Orphan:
 		r.core.notifier.Tell(&invalidateInode{Ino: dir.Ino})

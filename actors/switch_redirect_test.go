@@ -98,3 +98,19 @@ func TestATableThatIsReadAnewDuringASwitch(t *testing.T) {
 	r.switchTo("second")
 	r.wantSameAfterRemount()
 }
+
+// Between two regions, the old parent's sees the new parent's table as it was when it began.
+func TestARenameIntoADirectoryThatASwitchLaidOutMeanwhile(t *testing.T) {
+	r := newRig(t)
+	_, err := r.lookup("b/one.txt")
+	check(t, err)
+	dir := r.node("b")
+	before := dir.Table()
+	e, _ := before.Lookup("one.txt")
+	e.Covers = false // what is told is out of date
+	m := &rename{NewParent: dir, NewName: "one.txt"}
+	m.open()
+	dir.Owner.Tell(&adopt{Rename: m, Entry: e, Before: &tree.Table{}})
+	check(t, m.wait(nobodyWaits))
+	waitFor(t, "another layout", func() bool { e, ok := dir.Table().Lookup("one.txt"); return ok && e.Covers })
+}
