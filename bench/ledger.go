@@ -11,6 +11,8 @@ import (
 
 // ledger counts the requests that a server gets. It is safe for concurrent use.
 type ledger struct {
+	underway sync.RWMutex // read-locked by each request: its client may have the answer before it is entered
+
 	mu    sync.Mutex
 	urls  map[string]int
 	spans []span
@@ -47,6 +49,8 @@ func (t tallied) listings() int {
 // watch puts the ledger before a handler.
 func (l *ledger) watch(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.underway.RLock()
+		defer l.underway.RUnlock()
 		began, body := time.Now(), &countedBody{ResponseWriter: w}
 		defer func() { l.enter(r.URL.RequestURI(), span{began, time.Now()}, body.n) }()
 		h.ServeHTTP(body, r)
@@ -64,9 +68,11 @@ func (l *ledger) enter(url string, s span, bytes int64) {
 	l.bytes += bytes
 }
 
-// take returns the counts since the last take, and begins anew. lag is the round trip time: for so long after its answer left
+// take returns the counts since the last take, and begins anew, when no request is under way. lag is the round trip time: for so long after its answer left
 // is a request still under way for its client.
 func (l *ledger) take(lag time.Duration) tallied {
+	l.underway.Lock()
+	defer l.underway.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := tallied{Routes: make(map[string]int), Bytes: l.bytes, AtOnce: atOnce(l.spans, lag)}
