@@ -34,15 +34,10 @@ func TestASizeIsNotToldBeforeItIsProved(t *testing.T) {
 	text := strings.Repeat("0123456789abcdef", smallBlob/16)
 	r := newRig(t, withFiles(map[string]file{"d/f": {object.ModeFile, text}}))
 	id := r.objectOf("d/f")
-	serve := func(text string) {
-		r.origin.mu.Lock()
-		defer r.origin.mu.Unlock()
-		r.origin.objects[id] = []byte(text)
-	}
-	serve(text[:smallBlob/2])
+	r.origin.serve(id, text[:smallBlob/2])
 	_, err := r.lookup("d/f")
 	wantErr(t, "half a file", err, ErrOrigin)
-	serve(text)
+	r.origin.serve(id, text)
 	if a, err := r.lookup("d/f"); err != nil || a.Size != smallBlob {
 		t.Errorf("%d bytes, %v", a.Size, err)
 	}
@@ -56,16 +51,11 @@ func TestACopyIsNotCutToASizeThatWasAnnounced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, withFiles(map[string]file{"d/f": {object.ModeFile, text}}))
 			id := r.objectOf("d/f")
-			serve := func(text string) {
-				r.origin.mu.Lock()
-				defer r.origin.mu.Unlock()
-				r.origin.objects[id] = []byte(text)
-			}
-			serve(announced)
+			r.origin.serve(id, announced)
 			if a, err := r.lookup("d/f"); err != nil || a.Size != int64(len(announced)) {
 				t.Fatalf("%d bytes, %v", a.Size, err)
 			}
-			serve(text)
+			r.origin.serve(id, text)
 			check(t, r.writeAt("d/f", "X", 0))
 			if got, err := r.read("d/f"); err != nil || got != "X"+text[1:] {
 				t.Errorf("%d bytes are read, %v", len(got), err)

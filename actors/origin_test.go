@@ -92,6 +92,13 @@ func (o *fakeOrigin) meet(f func(ctx context.Context, what string) error) {
 	o.before = f
 }
 
+// serve has the origin answer something else for an object.
+func (o *fakeOrigin) serve(id object.ID, text string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.objects[id] = []byte(text)
+}
+
 func (o *fakeOrigin) count(what string) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
