@@ -55,6 +55,7 @@ func TestACopyIsNotCutToASizeThatWasAnnounced(t *testing.T) {
 			if a, err := r.lookup("d/f"); err != nil || a.Size != int64(len(announced)) {
 				t.Fatalf("%d bytes, %v", a.Size, err)
 			}
+			r.settleLoader() // what said the size may be under way still, and a writer would join it
 			r.origin.serve(id, text)
 			check(t, r.writeAt("d/f", "X", 0))
 			if got, err := r.read("d/f"); err != nil || got != "X"+text[1:] {
