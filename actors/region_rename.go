@@ -257,8 +257,8 @@ func (r *region) hand(a *adopt) {
 	r.adopt(a)
 }
 
-// adopt shows a rename in its new parent. If a switch laid that out anew meanwhile, it did not know of the entry, nor the entry of
-// what the lower layers have there now: it is laid out once more.
+// adopt shows a rename in its new parent. A switch that laid that out anew meanwhile did not know of the entry, and the entry
+// does not know what the lower layers have there now: it is laid out once more.
 func (r *region) adopt(a *adopt) {
 	dir := a.Rename.NewParent
 	stale := a.Before != nil && a.Before != dir.Table()

@@ -68,8 +68,8 @@ func (l *ledger) enter(url string, s span, bytes int64) {
 	l.bytes += bytes
 }
 
-// take returns the counts since the last take, and begins anew, when no request is under way. lag is the round trip time: for so long after its answer left
-// is a request still under way for its client.
+// take returns the counts since the last take, and begins anew, when no request is under way. lag is the round trip time: for so
+// long after its answer left is a request still under way for its client.
 func (l *ledger) take(lag time.Duration) tallied {
 	l.underway.Lock()
 	defer l.underway.Unlock()

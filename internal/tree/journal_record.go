@@ -47,7 +47,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // open begins a record; its payload is appended next.
 func open(b []byte, kind byte) []byte { return append(b, 0, 0, 0, 0, 0, kind) }
 
-// seal ends the record that began at an offset of b. The caller looks whether it is longer than maxRecord.
+// seal ends the record that began at an offset of b. Journal.record looks whether it is longer than maxRecord, a batch as a
+// whole.
 func seal(b []byte, at int) []byte {
 	head := b[at : at+headLen]
 	binary.LittleEndian.PutUint32(head, uint32(len(b)-at-headLen))

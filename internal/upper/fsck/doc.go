@@ -7,8 +7,8 @@
 // overlay over the same lower layers shows, but for a file's inode number where two files claimed one.
 //
 // What cannot be told without the lower layers (redirects that lead nowhere, whiteouts that cover nothing) is looked for
-// only if they are given, and looked up as a mount does. They are believed: a wrong one, or an origin below them that nobody told of,
-// makes sound whiteouts look needless.
+// only if they are given, and looked up as a mount does. They are believed: a wrong one, or an origin below them that nobody
+// told of, makes sound whiteouts look needless.
 //
 // # What it knows
 //
